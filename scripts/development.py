@@ -152,13 +152,21 @@ def client_environments() -> str:
     return "; ".join(filter(None, (pip_environment(f"conformance-{file.stem}", [file]) for file in files)))
 
 
-def browser() -> str:
-    """Install Chromium from Debian's packages if no browser is there; why not, if that is impossible."""
-    if any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+def system_programs() -> str:
+    """Install Chromium and Slurm from Debian's packages where they are missing; why not, if that is impossible.
+
+    Slurm's daemons do not begin to run by that: there is no slurm.conf for them.
+    """
+    packages: list[str] = []
+    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        packages.append("chromium")
+    if not all(shutil.which(name) for name in ("slurmctld", "slurmd", "sbatch", "munged")):
+        packages += ["slurmctld", "slurmd", "slurm-client", "munge"]
+    if not packages:
         return ""
     if os.geteuid() or not shutil.which("apt-get"):
-        return "Chromium is missing, and only root can install it with apt-get"
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
+        return f"{', '.join(packages)} are missing, and only root can install them with apt-get"
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
     for command in (["apt-get", "update", "-qq"], install):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -376,7 +384,9 @@ def test(arguments: Sequence[str]) -> int:
         extra = {
             "the scripts that need PyTorch": pool.submit(torch_environment) if is_wanted else None,
             "what only other programs can show": pool.submit(client_environments) if options.full else None,
-            "the pages of the dashboard": pool.submit(browser) if options.full else None,
+            "the pages of the dashboard, and a Slurm cluster": pool.submit(system_programs)
+            if options.full
+            else None,
         }
         missing = {what: made.result() for what, made in extra.items() if made}
     passed: dict[str, bool] = {}

@@ -14,6 +14,7 @@ MODULES = {
     Mode.S3.value: "s3_job",
     Mode.LOGS.value: "log_job",
     Mode.WORKER.value: "worker",
+    Mode.FOLDER.value: "folder_job",
     Mode.REMOTE.value: "remote_job",
 }
 """Module of this package whose ``main(arguments)`` runs a mode; only that one is imported."""

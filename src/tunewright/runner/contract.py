@@ -25,6 +25,8 @@ class Mode(Enum):
     """One run in a training job without a network: ``logs /opt/ml``."""
     WORKER = "worker"
     """Run after run on an instance of a long training job: ``worker /opt/ml``."""
+    FOLDER = "folder"
+    """One run in a job that shares a folder with the tuner: ``folder RUN ABANDON CHECKPOINT SILENT``."""
     REMOTE = "remote"
     """The experiments of a tuning job: ``remote /opt/ml``."""
 

@@ -33,6 +33,11 @@ _SIGN_SECONDS: Final = 30.0
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 
+STATUS_PERIOD: Final = 60.0
+"""Service seconds without news of a job, by a message or a listing, after which the jobs are listed."""
+ENDING_PERIOD: Final = 5.0
+"""Service seconds from the announced end of a run to a listing, and between two listings while a job is ending."""
+
 _T = TypeVar("_T")
 
 
@@ -62,6 +67,10 @@ class EngineSettings:
     """A job with a request to stop is stopped by force after so long."""
     close_seconds: float = 300.0
     """Longest wait for jobs to end when the backend is closed."""
+    status_period: float = STATUS_PERIOD
+    """Time without news of a job after which the jobs are listed."""
+    ending_period: float = ENDING_PERIOD
+    """Time between two listings while a job is ending."""
     billed_share: float = 1.0
     """Part of a job's time that is taken to be billed."""
     overheads: Overheads = field(default_factory=Overheads)

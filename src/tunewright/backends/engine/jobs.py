@@ -10,7 +10,7 @@ from typing import Final, final
 from typing_extensions import override
 
 from tunewright.backends.engine.backend import Dispatcher
-from tunewright.backends.engine.context import EngineContext, ServiceTime
+from tunewright.backends.engine.context import ENDING_PERIOD, STATUS_PERIOD, EngineContext, ServiceTime
 from tunewright.backends.engine.job_service import CreateOutcome, JobName, JobOrder, JobStatus, PoolStatus
 from tunewright.backends.engine.outcomes import Outcome
 from tunewright.backends.engine.submission import Submitter
@@ -19,10 +19,6 @@ from tunewright.exceptions import BackendError, RequestError
 from tunewright.trial import OpenRun, Run
 from tunewright.types import Config
 
-STATUS_PERIOD: Final = 60.0
-"""Service seconds without news of a job, by a message or a listing, after which the jobs are listed."""
-ENDING_PERIOD: Final = 5.0
-"""Service seconds from the announced end of a run to a listing, and between two listings while a job is ending."""
 POOL_SECONDS: Final = 30.0
 """Maximum service seconds until an ended job's instances are a warm pool."""
 _LIST_MARGIN: Final = 1.15
@@ -42,12 +38,16 @@ class ListingSchedule:
     ----------
     time
         Conversion of the periods.
+    quiet, ending
+        The periods, in service seconds: see :class:`~tunewright.backends.engine.context.EngineSettings`.
     """
 
-    def __init__(self, time: ServiceTime) -> None:
+    def __init__(
+        self, time: ServiceTime, *, quiet: float = STATUS_PERIOD, ending: float = ENDING_PERIOD
+    ) -> None:
         least = _LIST_MARGIN * time.min_interval
-        self._quiet = max(time.interval(STATUS_PERIOD), least)
-        self._ending = max(time.interval(ENDING_PERIOD), least)
+        self._quiet = max(time.interval(quiet), least)
+        self._ending = max(time.interval(ending), least)
         self._at = 0.0
 
     @property
@@ -146,7 +146,7 @@ class JobDispatcher(Dispatcher):
             times.append(max(self._submitter.ready_at(), opened))
         if len(queued) < len(runs):
             times.append(self._poller.next_at)
-        return min(times, default=time.monotonic() + STATUS_PERIOD)
+        return min(times, default=time.monotonic() + self._settings.status_period)
 
     @override
     def set_capacity(self, n_runs: int) -> None:
@@ -287,7 +287,9 @@ class _StatusPoller:
         self._context = context
         self._time = context.time
         self._messages_at = 0.0
-        self._schedule = ListingSchedule(context.time)
+        self._schedule = ListingSchedule(
+            context.time, quiet=context.settings.status_period, ending=context.settings.ending_period
+        )
         self._turn = 0
 
     @property
@@ -330,7 +332,7 @@ class _StatusPoller:
 
     def _next_unseen(self, runs: Sequence[TrackedRun], seen: Container[str]) -> list[TrackedRun]:
         """Some of the jobs that the listing did not reach, each in its turn; very new ones may be in no listing yet."""
-        soon = time.time() - self._time.interval(STATUS_PERIOD)
+        soon = time.time() - self._time.interval(self._context.settings.status_period)
         unseen = [run for run in runs if run.name.key not in seen and run.created < soon]
         if not unseen:
             return []

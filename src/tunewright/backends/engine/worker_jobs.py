@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, final
 
-from tunewright.backends.engine.context import EngineContext
+from tunewright.backends.engine.context import ENDING_PERIOD, STATUS_PERIOD, EngineContext
 from tunewright.backends.engine.job_service import CreateOutcome, FailureCause, JobState, JobStatus
-from tunewright.backends.engine.jobs import ENDING_PERIOD, STATUS_PERIOD
 from tunewright.backends.engine.run_meter import RunMeter
 from tunewright.backends.engine.submission import Submitter
 from tunewright.backends.engine.tasks import TaskBoard

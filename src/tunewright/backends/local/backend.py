@@ -20,6 +20,7 @@ from typing_extensions import override
 from tunewright.backends.local.config import LocalConfig
 from tunewright.backends.local.functions import pickled_function
 from tunewright.backends.local.run import GPU_VARIABLE, Launcher, LocalRun, TimedEvent
+from tunewright.benchmarks.places import absolute_script
 from tunewright.clock import WallClock
 from tunewright.exceptions import BackendError, SettingsError, UnknownNameError, check_least
 from tunewright.interfaces import Backend, BackendEvent
@@ -141,7 +142,7 @@ class LocalBackend(Backend):
         config = config or LocalConfig()
         gpus = find_gpus() if config.gpus is None else tuple(str(gpu) for gpu in config.gpus)
         template = RunOrder(
-            script=_absolute_script(str(script)),
+            script=absolute_script(str(script)),
             config={},
             checkpoint_dir="",
             resource_attr=resource_attr,
@@ -329,19 +330,6 @@ def _kill_runners(runs: Sequence[LocalRun]) -> None:
     for pid in filter(None, (live.runner_pid() for live in runs)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-
-
-def _absolute_script(script: str) -> str:
-    """The script's absolute path; functions of modules are left as they are."""
-    place, separator, name = script.rpartition(":")
-    if separator and name.isidentifier() and not place.endswith(".py"):
-        return script
-    path = Path(place if separator and name.isidentifier() else script).absolute()
-    if not path.is_file():
-        raise SettingsError(
-            f"There is no script {path}: give the path of a file, or module:name of a function"
-        )
-    return f"{path}:{name}" if place.endswith(".py") and separator else str(path)
 
 
 def find_gpus() -> tuple[str, ...]:

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from enum import Enum
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Final, TypeAlias, final
 
 from tunewright.backends.local.functions import FunctionServer
+from tunewright.benchmarks.places import own_import_paths
 from tunewright.interfaces import BackendEvent
 from tunewright.runner.build import build_runner, runner_bytes
 from tunewright.runner.channel import GO_ON, RELEASE, TERMINATED, End, Report
@@ -309,7 +309,7 @@ class Launcher:
         self._folder = folder
         paths = template.import_paths
         if template.function:
-            paths = [*paths, *_own_import_paths(Path(template.cwd))]
+            paths = [*paths, *own_import_paths(Path(template.cwd))]
         self._template = replace(template, import_paths=paths)
         self._until_name = until_name
         self._python = python
@@ -403,13 +403,6 @@ def _is_here(order: RunOrder) -> bool:
     """Return whether a run was ordered on this machine: its script and its working directory exist."""
     place = order.script.rpartition(":")[0] or order.script
     return Path(order.cwd).is_dir() and (not place.endswith(".py") or Path(place).is_file())
-
-
-def _own_import_paths(cwd: Path) -> list[str]:
-    """Import path of this process without the folders of Python itself: it leads to the user's modules."""
-    homes = (Path(sys.prefix), Path(sys.base_prefix))
-    paths = [cwd, *(Path(path).absolute() for path in sys.path if path)]
-    return [str(path) for path in paths if not any(path.is_relative_to(home) for home in homes)]
 
 
 # --- folders

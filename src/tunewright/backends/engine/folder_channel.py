@@ -1,0 +1,366 @@
+"""The channel through files of a folder that tuner and jobs share; `tunewright.runner.folder_job` is its other side."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final, final
+
+from typing_extensions import override
+
+from tunewright.backends.engine.channel import Channel, Checkpoints, Message
+from tunewright.backends.engine.job_service import JobName, JobOrder
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.benchmarks.places import absolute_script, own_import_paths
+from tunewright.exceptions import BackendError, RequestError, SettingsError
+from tunewright.runner.build import build_runner, runner_bytes
+from tunewright.runner.channel import End, Report
+from tunewright.runner.checkpoints import SyncedCheckpoints, write_atomically
+from tunewright.runner.contract import Mode
+from tunewright.runner.folder_job import (
+    CHECKPOINTS,
+    CLAIM,
+    CONTROL,
+    HEARTBEAT,
+    MESSAGES,
+    ORDER,
+    RUNS,
+    SESSION,
+    WORKING,
+    decode,
+)
+from tunewright.runner.run_order import RunOrder
+from tunewright.runner.s3_keys import COMPLETE
+from tunewright.storage import package_cache
+from tunewright.trial import Checkpoint
+
+_PERIOD: Final = 1.0
+_SKEW: Final = 3600.0
+"""Clocks of nodes and file servers may be wrong; it costs nothing here."""
+_UNLIMITED: Final = 1 << 60
+
+
+@final
+class FolderError(RequestError):
+    """The shared folder cannot be read or written at present."""
+
+    @property
+    @override
+    def is_transient(self) -> bool:
+        return True
+
+
+@final
+class FolderChannel(Channel):
+    """Orders, reports, requests and checkpoints in a folder that the jobs see under the same path.
+
+    Parameters
+    ----------
+    root
+        The experiment's folder of trials.
+    template
+        The fields of an order that all runs share.
+    until_name
+        Hyperparameter that takes the value of a run's ``until``; empty: none.
+    python
+        Interpreter of the runner in the jobs.
+    abandon_seconds
+        Seconds without a tuner after which a runner ends its script and keeps the checkpoint; 0: never.
+    checkpoint_seconds
+        Seconds between two checkpoints on the way.
+    silent_seconds
+        A runner that was silent for so long changes nothing any more: the engine may have replaced it.
+    """
+
+    page = _UNLIMITED
+    skew = _SKEW
+    period = _PERIOD
+    overlap = _SKEW
+    shortest_overlap = _SKEW
+    survives_termination = False
+
+    def __init__(
+        self,
+        root: Path,
+        template: RunOrder,
+        *,
+        python: str,
+        until_name: str = "",
+        abandon_seconds: float = 600.0,
+        checkpoint_seconds: float = 300.0,
+        silent_seconds: float = 300.0,
+    ) -> None:
+        self.root: Final = root.absolute()
+        self.checkpoints = self._kept = FolderCheckpoints(self.root)
+        self._template = template
+        self._until_name = until_name
+        self._python = python
+        self._seconds = [str(abandon_seconds), str(checkpoint_seconds), str(silent_seconds)]
+        digest = hashlib.sha256(runner_bytes()).hexdigest()[:12]
+        self._runner = self.root / f"runner-{digest}.pyz"
+        self._logs: dict[JobName, _MessageLog] = {}
+        """Message files that may grow."""
+
+    def prepare(self) -> None:
+        """Create the folder and the runner's program.
+
+        Raises
+        ------
+        BackendError
+            They cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not self._runner.exists():
+                build_runner(self._runner)
+        except OSError as error:
+            raise BackendError(
+                f"The folder {self.root} cannot be used ({error}): free the disk or take another folder"
+            ) from error
+
+    @override
+    def open(self) -> None:
+        """Find the message files of earlier sessions."""
+        with _disk():
+            for run in self.root.glob(f"*/{RUNS}/*-*"):
+                name = JobName.parse(f"{run.parent.parent.name}-{run.name}")
+                if name is not None:
+                    self._logs.setdefault(name, _MessageLog(name, run / MESSAGES))
+
+    def run_folder(self, name: JobName) -> Path:
+        """The folder of one retry of a run."""
+        return self.root / str(name.trial_id) / RUNS / f"{name.attempt}-{name.retry}"
+
+    def place(self, order: JobOrder) -> list[str]:
+        """Write the folder of a run, unless it is there; the command that runs it, once.
+
+        Raises
+        ------
+        FolderError
+            The folder cannot be written.
+        """
+        run = self.run_folder(order.name)
+        with _disk():
+            run.mkdir(parents=True, exist_ok=True)
+            for name in (MESSAGES, CONTROL, HEARTBEAT):
+                (run / name).touch()
+            write_atomically(run / ORDER, self.run_order(order).to_json())
+        self._logs.setdefault(order.name, _MessageLog(order.name, run / MESSAGES))
+        return self.command(order.name)
+
+    def command(self, name: JobName) -> list[str]:
+        """The command that runs a run whose folder was written."""
+        return [
+            self._python,
+            str(self._runner),
+            Mode.FOLDER.value,
+            str(self.run_folder(name)),
+            *self._seconds,
+        ]
+
+    def run_order(self, order: JobOrder) -> RunOrder:
+        """The runner's order of a job."""
+        run, folder = order.run, self.run_folder(order.name)
+        values = dict(order.config)
+        if self._until_name and run.until is not None:
+            values[self._until_name] = run.until
+        source = run.from_checkpoint
+        return replace(
+            self._template,
+            config=values,
+            trial_id=run.trial_id,
+            attempt=run.attempt,
+            retry=order.retry,
+            until=run.until,
+            resume_from=run.resume_from,
+            checkpoint_from="" if source is None else str(self._kept.folder(source)),
+            checkpoint_dir=str(folder / WORKING),
+            config_file=str(folder / "config.json"),
+            base_dir=str(folder),
+            cost_before=order.cost_before,
+            dollars_per_hour=order.dollars_per_hour,
+        )
+
+    @override
+    def messages(self, since: float, known: Mapping[str, Message]) -> Iterator[Message]:
+        """New lines of the message files that have no end yet; those that were returned before are kept by the inbox."""
+        for log in list(self._logs.values()):
+            yield from log.new_messages()
+            if log.is_over:
+                del self._logs[log.name]
+
+    @override
+    def send(self, name: JobName, request: str) -> None:
+        """Write the run's control file."""
+        with _disk():
+            (self.run_folder(name) / CONTROL).write_text(request, encoding="ascii")
+
+    @override
+    def show_life(self, number: int) -> None:
+        """Change the session file."""
+        with _disk():
+            write_atomically(self.root / SESSION, f"{time.time()} {number}")
+
+    def begun(self) -> dict[JobName, float]:
+        """The retries of runs that a runner has begun in any session, with seconds since 1970."""
+        begun: dict[JobName, float] = {}
+        with _disk():
+            for claim in self.root.glob(f"*/{RUNS}/*-*/{CLAIM}"):
+                name = JobName.parse(f"{claim.parents[2].name}-{claim.parent.name}")
+                if name is not None:
+                    begun[name] = claim.stat().st_mtime
+        return begun
+
+    def heartbeat(self, name: JobName) -> str:
+        """The runner's sign of life, different from the last one while it lives; empty before it has begun."""
+        with _disk():
+            file = self.run_folder(name) / HEARTBEAT
+            return file.read_text(encoding="ascii") if file.exists() else ""
+
+
+@final
+class FolderCheckpoints(Checkpoints):
+    """Checkpoints below ``{trial}/checkpoints``; a list of files marks a complete one.
+
+    Parameters
+    ----------
+    root
+        The experiment's folder of trials.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def folder(self, checkpoint: Checkpoint) -> Path:
+        """Where a checkpoint is, or would be."""
+        return self._trial(checkpoint.trial_id) / str(checkpoint.resource)
+
+    @override
+    def newest(self, trial_id: int) -> Checkpoint | None:
+        with _disk():
+            found = [int(file.parent.name) for file in self._trial(trial_id).glob(f"*/{COMPLETE}")]
+        return Checkpoint(trial_id=trial_id, resource=max(found)) if found else None
+
+    @override
+    def is_complete(self, checkpoint: Checkpoint) -> bool:
+        """Whether its list of files is there, which is written last."""
+        with _disk():
+            return (self.folder(checkpoint) / COMPLETE).is_file()
+
+    @override
+    def newest_restart(self, name: JobName) -> int:
+        return name.retry
+
+    @override
+    def delete(self, checkpoint: Checkpoint) -> None:
+        with _disk():
+            SyncedCheckpoints(self._trial(checkpoint.trial_id)).forget(checkpoint.resource)
+
+    def copy(self, checkpoint: Checkpoint, target: Path) -> None:
+        """Copy a checkpoint into a new folder.
+
+        Raises
+        ------
+        SettingsError
+            It is not there.
+        """
+        if not self.is_complete(checkpoint):
+            raise SettingsError(
+                f"The checkpoint of trial {checkpoint.trial_id} at {checkpoint.resource} is not in {self._root}: it was deleted"
+            )
+        shutil.copytree(
+            self.folder(checkpoint), target, symlinks=True, ignore=shutil.ignore_patterns(COMPLETE)
+        )
+
+    def _trial(self, trial_id: int) -> Path:
+        return self._root / str(trial_id) / CHECKPOINTS
+
+
+def order_template(benchmark: RealBenchmarkDefinition, *, grace: float = 10.0) -> RunOrder:
+    """The fields of an order that all runs of a script share, in jobs that see the files of this machine.
+
+    Raises
+    ------
+    SettingsError
+        There is no such script, or no such input folder.
+    """
+    for name, path in benchmark.inputs.items():
+        if not Path(path).expanduser().is_dir():
+            raise SettingsError(f"The input {name} is a folder that the jobs see: there is no {path}")
+    paths = list(dict.fromkeys(str(Path(one).absolute().parent) for one in benchmark.dependencies))
+    template = RunOrder(
+        script=absolute_script(benchmark.script),
+        config={},
+        checkpoint_dir="",
+        resource_attr=benchmark.resource_attr or "",
+        metric=benchmark.metrics[0].name if len(benchmark.metrics) == 1 else "",
+        arguments=benchmark.argument_style,
+        environment=dict(benchmark.environment),
+        import_paths=paths,
+        cwd=str(Path.cwd()),
+        channels={name: str(Path(path).expanduser().absolute()) for name, path in benchmark.inputs.items()},
+        cache_dir=str(package_cache()),
+        grace=grace,
+    )
+    if template.function:
+        template = replace(template, import_paths=[*paths, *own_import_paths(Path.cwd())])
+    return template
+
+
+@final
+class _MessageLog:
+    """Reads the message file of one retry from where the last look ended."""
+
+    def __init__(self, name: JobName, file: Path) -> None:
+        self.name: Final = name
+        self.is_over = False
+        """Whether the end was read."""
+        self._file = file
+        self._offset = 0
+
+    def new_messages(self) -> list[Message]:
+        """The messages of complete lines."""
+        with _disk():
+            if not self._file.exists():
+                return []
+            with self._file.open("rb") as file:
+                file.seek(self._offset)
+                lines, _, _ = file.read().rpartition(b"\n")
+        if not lines:
+            return []
+        self._offset += len(lines) + 1
+        return [message for line in lines.split(b"\n") if (message := self._message(line))]
+
+    def _message(self, line: bytes) -> Message | None:
+        try:
+            seq, content = decode(line)
+        except ValueError:  # no runner wrote it
+            return None
+        self.is_over = self.is_over or isinstance(content, End)
+        return Message(
+            id=f"{self.name.key}-{seq}",
+            time=content.wall,
+            name=self.name,
+            seq=seq,
+            load=partial(_same, content),
+        )
+
+
+def _same(content: Report | End) -> Report | End:
+    return content
+
+
+@contextlib.contextmanager
+def _disk() -> Generator[None]:
+    """Turn a failure of the file system into an error that is waited for."""
+    try:
+        yield
+    except OSError as error:
+        raise FolderError(f"{os.strerror(error.errno or 0)}: {error.filename}") from error

@@ -1,0 +1,198 @@
+"""Slurm's commands: sbatch, squeue and scancel of this machine. Nothing else of Slurm is needed, accounting neither."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from typing_extensions import override
+
+from tunewright.exceptions import BackendError, RequestError
+from tunewright.threads import users_environment
+
+_COMMANDS: Final = ("sbatch", "squeue", "scancel")
+_TIMEOUT: Final = 60.0
+_KEPT: Final = {"SLURM_CONF", "SLURM_CLUSTERS"}
+"""Variables of Slurm that jobs of a tuner inside a job get; the others describe the tuner's own job."""
+_UNREACHABLE: Final = (
+    "Unable to contact slurm controller",
+    "Socket timed out",
+    "Connection refused",
+    "Communication connection failure",
+    "slurm_load_jobs error: Unexpected message",
+    "Zero Bytes were transmitted",
+)
+
+
+@final
+class SlurmError(RequestError):
+    """A command of Slurm failed.
+
+    Parameters
+    ----------
+    text
+        Command and reason.
+    is_unanswered
+        Whether the controller did not answer: the request may have been carried out.
+    """
+
+    def __init__(self, text: str, *, is_unanswered: bool = False) -> None:
+        super().__init__(text)
+        self.reason: Final = text
+        self._is_unanswered = is_unanswered
+
+    @property
+    @override
+    def is_lost(self) -> bool:
+        return self._is_unanswered
+
+    @property
+    @override
+    def is_transient(self) -> bool:
+        return self._is_unanswered
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedJob:
+    """A line of squeue."""
+
+    job_id: str
+    name: str
+    state: str
+    """Slurm's word, such as ``RUNNING``."""
+    reason: str
+    submitted: float
+    """Seconds since 1970."""
+    ended: float | None
+    """Seconds since 1970, or the time limit of a running job; None: unknown."""
+
+
+@final
+class SlurmCommands:
+    """Calls Slurm's commands, and counts them.
+
+    Attributes
+    ----------
+    calls
+        Number of calls by command.
+    """
+
+    def __init__(self) -> None:
+        self.calls: Final[dict[str, int]] = dict.fromkeys(_COMMANDS, 0)
+
+    def check(self) -> None:
+        """Check that the commands are there.
+
+        Raises
+        ------
+        BackendError
+            One is missing.
+        """
+        missing = [name for name in _COMMANDS if shutil.which(name) is None]
+        if missing:
+            raise BackendError(
+                f"Slurm's {', '.join(missing)} cannot be found: run the tuner on a login node of the cluster, "
+                "or on any machine with the slurm-client package and the cluster's slurm.conf"
+            )
+
+    def submit(self, script: Path) -> str:
+        """Submit a script; the id of its job.
+
+        Raises
+        ------
+        SlurmError
+            It was refused, or the outcome is unknown.
+        """
+        return self._run("sbatch", "--parsable", str(script)).strip().partition(";")[0]
+
+    def queue(self, name: str = "") -> list[QueuedJob]:
+        """Jobs of this user, also those that ended a short while ago.
+
+        Parameters
+        ----------
+        name
+            Full name of the wanted job; empty: all.
+
+        Raises
+        ------
+        SlurmError
+            There is no answer.
+        """
+        options = ["--name", name] if name else []
+        output = self._run(
+            "squeue", "-h", "-u", getpass.getuser(), "-t", "all", *options, "-o", "%i|%T|%V|%e|%r|%j"
+        )
+        return [_parse(line) for line in output.splitlines() if line.count("|") >= 5]
+
+    def cancel(self, name: str) -> None:
+        """Cancel the jobs of a name; jobs that have ended are left alone.
+
+        Raises
+        ------
+        SlurmError
+            There is no answer.
+        """
+        self._run("scancel", "--quiet", "-u", getpass.getuser(), "--name", name)
+
+    def _run(self, command: str, *arguments: str) -> str:
+        self.calls[command] += 1
+        try:
+            done = subprocess.run(
+                [command, *arguments],
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                env=_environment(),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise SlurmError(f"{command} did not answer within {_TIMEOUT:g} s", is_unanswered=True) from error
+        except OSError as error:
+            raise SlurmError(f"{command} cannot be run ({error})") from error
+        if done.returncode:
+            reason = _reason(done.stderr) or f"exit code {done.returncode}"
+            is_unanswered = any(text in done.stderr for text in _UNREACHABLE)
+            raise SlurmError(f"{command}: {reason}", is_unanswered=is_unanswered)
+        return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """The user's environment, which sbatch gives to the jobs."""
+    environment = {
+        name: value
+        for name, value in users_environment(os.environ).items()
+        if name in _KEPT or not name.startswith(("SLURM_", "SLURMD_"))
+    }
+    return {**environment, "SLURM_TIME_FORMAT": "%s"}
+
+
+def _reason(errors: str) -> str:
+    """Lines of an error message in one, without the name of the command."""
+    lines = (line.partition("error: ")[2] or line for line in errors.strip().splitlines())
+    return "; ".join(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+
+def _parse(line: str) -> QueuedJob:
+    job_id, state, submitted, ended, reason, name = line.split("|", 5)
+    return QueuedJob(
+        job_id=job_id,
+        name=name,
+        state=state,
+        reason="" if reason == "None" else reason,
+        submitted=_seconds(submitted) or 0.0,
+        ended=_seconds(ended),
+    )
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:  # "N/A"
+        return None

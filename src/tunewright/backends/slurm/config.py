@@ -1,0 +1,127 @@
+"""Config of the Slurm backend: flags, TOML and stored JSON."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, final
+
+from tunewright.backends.plugin import BackendConfig
+from tunewright.exceptions import SettingsError, check_at_least
+
+_TIME: Final = re.compile(
+    r"(?:(?P<days>\d+)-(?P<hours>\d+)(?::(?P<minutes>\d+)(?::(?P<seconds>\d+))?)?|(?P<clock>\d+(?::\d+){0,2}))"
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmConfig(BackendConfig):
+    """Trials are jobs of a Slurm cluster.
+
+    Raises
+    ------
+    SettingsError
+        A number is out of range, a time has not Slurm's form, or an option has a line break.
+    """
+
+    backend_name: ClassVar[str] = "slurm"
+
+    partition: str = ""
+    """Partition of the jobs, or several with commas (default: the cluster's)."""
+    account: str = ""
+    """Account that the jobs are charged to."""
+    qos: str = ""
+    """Quality of service of the jobs."""
+    time_limit: str = field(default="", metadata={"metavar": "TIME"})
+    """Time limit of each job as Slurm writes it, such as 90 (minutes) or 1-12:00:00; a trial that needs longer goes on in a new job from its checkpoint."""
+    signal_seconds: int = 90
+    """Seconds before the time limit at which a trial is asked to store its checkpoint."""
+    cpus_per_trial: int = 1
+    """CPUs of each trial."""
+    mem: str = ""
+    """Memory of each trial, such as 16G (default: the cluster's)."""
+    num_gpus_per_trial: int = 0
+    """GPUs of each trial."""
+    gres: str = ""
+    """Generic resources of each trial instead, such as gpu:a100:2."""
+    constraint: str = ""
+    """Features of the nodes."""
+    setup: tuple[str, ...] = field(default=(), metadata={"metavar": "LINE"})
+    """Shell line before the trial, such as "module load cuda"; may be repeated."""
+    container: str = field(default="", metadata={"metavar": "IMAGE"})
+    """Apptainer image in which the trial runs."""
+    sbatch: tuple[str, ...] = field(default=(), metadata={"metavar": "OPTION"})
+    """Further option of sbatch, such as --exclusive; may be repeated."""
+    python: str = field(default="", metadata={"metavar": "PATH"})
+    """Python of the trials, 3.9 or newer (default: the tuner's; in a container python3)."""
+    shared_folder: str = field(default="", metadata={"metavar": "DIR"})
+    """Folder that all nodes see, for the files of trials (default: the experiment's folder)."""
+    price_per_hour: float = 0.0
+    """Dollars per hour of a job, for costs."""
+    checkpoint_seconds: float = 300.0
+    """Seconds between two copies of a trial's checkpoint, for the loss of its node."""
+    abandon_after: float = 600.0
+    """Seconds without a tuner after which trials store their checkpoints and end; 0: they go on."""
+    silent_after: float = 300.0
+    """Seconds without a sign of life after which a job that Slurm calls running is replaced."""
+    squeue_seconds: float = 2.0
+    """Least seconds between two calls of squeue."""
+    stop_grace: float = 120.0
+    """Seconds after which a trial that does not end when it is asked to is cancelled."""
+    close_seconds: float = 120.0
+    """Longest wait for jobs to end when the tuner ends."""
+    max_retries: int = 20
+    """New jobs of a trial after time limits, preemptions and lost nodes, before it has failed."""
+
+    def __post_init__(self) -> None:
+        check_at_least(self, 1, "cpus_per_trial", "signal_seconds")
+        check_at_least(self, 0.1, "squeue_seconds")
+        check_at_least(self, 15, "silent_after")
+        names = ("num_gpus_per_trial", "price_per_hour", "checkpoint_seconds", "abandon_after")
+        check_at_least(self, 0, *names, "stop_grace", "close_seconds", "max_retries")
+        if self.gres and self.num_gpus_per_trial:
+            raise SettingsError("gres and num_gpus_per_trial both ask for resources: give one of them")
+        options = (self.partition, self.account, self.qos, self.mem, self.gres, self.constraint)
+        for text in (*options, self.container, *self.sbatch, *self.setup):
+            if "\n" in text:
+                raise SettingsError(f"A line break is in {text!r}: give one option or line each time")
+        for option in self.sbatch:
+            if not option.startswith("-"):
+                raise SettingsError(f"sbatch={option!r} is no option: it begins with a hyphen")
+        limit = seconds_of(self.time_limit)
+        if limit is not None and limit <= self.signal_seconds:
+            raise SettingsError(
+                f"time_limit={self.time_limit} ends before its signal: it must be longer than signal_seconds={self.signal_seconds}"
+            )
+
+
+def seconds_of(limit: str) -> int | None:
+    """Seconds of a time limit; None: there is none.
+
+    Parameters
+    ----------
+    limit
+        ``minutes``, ``minutes:seconds``, ``hours:minutes:seconds``, ``days-hours``, ``days-hours:minutes`` or
+        ``days-hours:minutes:seconds``, as in the manual of sbatch; empty, ``UNLIMITED`` or ``INFINITE``: none.
+
+    Raises
+    ------
+    SettingsError
+        It has another form.
+    """
+    if not limit or limit.upper() in {"UNLIMITED", "INFINITE"}:
+        return None
+    match = _TIME.fullmatch(limit)
+    if match is None:
+        raise SettingsError(
+            f"time_limit={limit!r} is no time of Slurm: minutes, hours:minutes:seconds or days-hours:minutes:seconds"
+        )
+    if match["days"]:
+        days, hours, minutes, seconds = (
+            int(match[name] or 0) for name in ("days", "hours", "minutes", "seconds")
+        )
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    parts = [int(part) for part in match["clock"].split(":")]
+    hours, minutes, seconds = parts if len(parts) == 3 else (0, parts[0], parts[1] if len(parts) == 2 else 0)
+    return (hours * 60 + minutes) * 60 + seconds

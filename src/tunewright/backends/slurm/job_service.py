@@ -1,0 +1,327 @@
+"""SlurmJobs: the jobs of one experiment on a Slurm cluster, with a shared folder."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final, final
+
+from typing_extensions import override
+
+from tunewright.backends.engine.folder_channel import FolderChannel, FolderError
+from tunewright.backends.engine.job_service import (
+    CreateOutcome,
+    Failure,
+    FailureCause,
+    JobName,
+    JobOrder,
+    JobService,
+    JobState,
+    JobStatus,
+    Submission,
+)
+from tunewright.backends.slurm.commands import QueuedJob, SlurmCommands, SlurmError
+from tunewright.backends.slurm.config import SlurmConfig
+from tunewright.exceptions import TunewrightError
+from tunewright.runner.checkpoints import write_atomically
+
+GONE: Final = "GONE"
+"""State of a job that Slurm has forgotten: it forgets ended jobs after MinJobAge, five minutes by default."""
+SILENT: Final = "SILENT"
+"""State of a job that runs as Slurm says, and gives no sign of life."""
+JOB_LOG: Final = "slurm.log"
+"""File of a run's folder: output of the job outside of the script."""
+_SCRIPT: Final = "job.sh"
+_STARTING: Final = frozenset(
+    {
+        "PENDING",
+        "CONFIGURING",
+        "REQUEUED",
+        "REQUEUE_FED",
+        "REQUEUE_HOLD",
+        "SPECIAL_EXIT",
+        "RESV_DEL_HOLD",
+    }
+)
+_ENDED: Final = {
+    "COMPLETED": JobState.COMPLETED,
+    GONE: JobState.COMPLETED,  # its messages say how it ended; without an end it is retried
+    "TIMEOUT": JobState.TIMED_OUT,
+    "DEADLINE": JobState.TIMED_OUT,
+    **dict.fromkeys(
+        (
+            "CANCELLED",
+            "FAILED",
+            "NODE_FAIL",
+            "BOOT_FAIL",
+            "OUT_OF_MEMORY",
+            "PREEMPTED",
+            "LAUNCH_FAILED",
+            "RECONFIG_FAIL",
+            "REVOKED",
+            SILENT,
+        ),
+        JobState.FAILED,
+    ),
+}
+_LOST: Final = {
+    "CANCELLED": "was cancelled, though not by this tuner",
+    "PREEMPTED": "was preempted",
+    "NODE_FAIL": "lost its node",
+    "TIMEOUT": "reached its time limit",
+    "DEADLINE": "reached its deadline",
+    SILENT: "gave no sign of life",
+}
+_QUOTA: Final = ("MaxSubmit", "MaxJobsPer", "job submit limit")
+"""Words of refusals because of too many jobs, which end."""
+_BUSY: Final = ("temporarily unable to accept", "Resource temporarily unavailable", "try again later")
+_LOG_END: Final = 1000
+_NEVER_BEGAN_SECONDS: Final = 3600.0
+"""A job without any sign of life is replaced after so long: setup lines and containers take their time."""
+
+
+@final
+class SlurmJobs(JobService[JobOrder]):
+    """Jobs by sbatch, squeue and scancel.
+
+    A job's name has the key; before a request is repeated whose answer was lost, squeue is asked for that name. A second job
+    of one name ends at once, since only one runner claims a run.
+
+    Parameters
+    ----------
+    commands
+        Slurm's commands.
+    channel
+        The shared folder.
+    config
+        Resources of each job.
+    experiment
+        Unique name of the experiment.
+    """
+
+    def __init__(
+        self, commands: SlurmCommands, channel: FolderChannel, config: SlurmConfig, experiment: str
+    ) -> None:
+        self._commands = commands
+        self._channel = channel
+        self._config = config
+        self._prefix = f"tw-{experiment}-"
+        self._unanswered: set[str] = set()
+        """Keys of requests whose answer was lost."""
+        self._known: dict[str, float] = {}
+        """Jobs that Slurm has shown or accepted, by key: seconds since 1970."""
+        self._pulses: dict[str, tuple[str, float]] = {}
+        """The newest sign of life of each running job, and the monotonic second at which it was first seen."""
+        self._silent: set[str] = set()
+        """Jobs without a sign of life, which were given up."""
+
+    @override
+    def prepare(self, n_instances: int) -> None:
+        self._commands.check()
+        self._channel.prepare()
+
+    @override
+    def create_delay(self) -> float:
+        """None: sbatch answers in milliseconds, or the controller says that it is busy."""
+        return 0.0
+
+    @override
+    def create(self, order: JobOrder) -> Submission:
+        key = order.name.key
+        command = self._channel.place(order)
+        if (order.is_attached or key in self._unanswered) and self._commands.queue(self.full_name(key)):
+            return self._created(key)
+        folder = self._channel.run_folder(order.name)
+        try:
+            write_atomically(folder / _SCRIPT, job_script(self._config, self.full_name(key), folder, command))
+        except OSError as error:
+            raise FolderError(f"{folder / _SCRIPT} cannot be written ({error})") from error
+        try:
+            self._commands.submit(folder / _SCRIPT)
+        except SlurmError as error:
+            if error.is_lost:
+                self._unanswered.add(key)
+            return refusal(error)
+        return self._created(key)
+
+    @override
+    def list_jobs(self, *, wanted: Collection[str] = (), since: float = 0.0) -> dict[str, JobStatus]:
+        """By one call of squeue; jobs that it has forgotten have ended."""
+        known = dict(self._known)
+        statuses = self._statuses(self._commands.queue())
+        if not wanted:
+            known |= {name.key: wall for name, wall in self._channel.begun().items()}
+        for key, created in known.items():
+            if key not in statuses and (not wanted or key in wanted):
+                statuses[key] = _gone(created)
+        self._known |= {key: status.created for key, status in statuses.items() if not status.is_terminal}
+        return statuses
+
+    @override
+    def describe(self, key: str) -> JobStatus:
+        statuses = self._statuses(self._commands.queue(self.full_name(key)))
+        return statuses.get(key) or _gone(self._known.get(key, time.time()))
+
+    @override
+    def stop(self, key: str) -> None:
+        self._commands.cancel(self.full_name(key))
+
+    @override
+    def failure(self, key: str, status: JobStatus) -> Failure:
+        state = status.detail
+        log = self._log_end(key)
+        if state == "OUT_OF_MEMORY":
+            return Failure(
+                cause=FailureCause.JOB, reason=f"The job needed more memory than --mem allows{log}"
+            )
+        name = self.full_name(key)
+        reason = f"the job {name} {_LOST.get(state, f'ended as {state}')}"
+        if state == "FAILED" and not self._channel.heartbeat(_name(key)):
+            reason = f"the job {name} failed before its trial began{log}"
+            if not self._channel.begun():  # all jobs will fail; else the node may be the cause
+                file = self._channel.run_folder(_name(key)) / JOB_LOG
+                remedy = f"see {file}, and change --setup, --python or --container"
+                return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy)
+        hint = ": give a longer --time_limit" if status.state is JobState.TIMED_OUT else ""
+        return Failure(cause=FailureCause.SERVICE, reason=reason, hint=hint)
+
+    @override
+    def full_name(self, key: str) -> str:
+        return self._prefix + key
+
+    @override
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _created(self, key: str) -> Submission:
+        self._unanswered.discard(key)
+        self._known[key] = time.time()
+        return Submission(CreateOutcome.CREATED)
+
+    def _statuses(self, jobs: Sequence[QueuedJob]) -> dict[str, JobStatus]:
+        """By key; of two jobs of one name that which has not ended."""
+        statuses: dict[str, JobStatus] = {}
+        for job in jobs:
+            key = job.name.removeprefix(self._prefix)
+            if not job.name.startswith(self._prefix) or JobName.parse(key) is None:
+                continue
+            status = self._with_pulse(key, _status(job))
+            if key not in statuses or not status.is_terminal:
+                statuses[key] = status
+        return statuses
+
+    def _with_pulse(self, key: str, status: JobStatus) -> JobStatus:
+        """The status, or SILENT for a job that runs and shows no life; such a job is cancelled.
+
+        A node that died and came back at once leaves jobs that Slurm calls running for good.
+        """
+        if status.is_terminal or status.state is JobState.STARTING:
+            return status
+        if key not in self._silent and not self._is_silent(key):
+            return status
+        if key not in self._silent:
+            self._commands.cancel(self.full_name(key))
+            self._silent.add(key)
+        return JobStatus(state=JobState.FAILED, detail=SILENT, created=status.created, ended=time.time())
+
+    def _is_silent(self, key: str) -> bool:
+        beat, now = self._channel.heartbeat(_name(key)), time.monotonic()
+        last, since = self._pulses.get(key, (beat, now))
+        self._pulses[key] = (beat, since if beat == last else now)
+        limit = self._config.silent_after if beat else _NEVER_BEGAN_SECONDS
+        return now - self._pulses[key][1] > limit
+
+    def _log_end(self, key: str) -> str:
+        """The last lines of the job's own output, after a colon."""
+        try:
+            text = (self._channel.run_folder(_name(key)) / JOB_LOG).read_text(
+                encoding="utf-8", errors="replace"
+            )
+        except OSError:
+            return ""
+        return f":\n{text[-_LOG_END:].strip()}" if text.strip() else ""
+
+
+def job_script(config: SlurmConfig, name: str, folder: Path, command: Sequence[str]) -> str:
+    """The script of a job.
+
+    The runner takes the place of the shell, so that the signals for the job reach it.
+
+    Parameters
+    ----------
+    config
+        Resources and setup.
+    name
+        Of the job.
+    folder
+        For the job's own output.
+    command
+        Runs the trial.
+    """
+    gpus = f"gpu:{config.num_gpus_per_trial}" if config.num_gpus_per_trial else ""
+    options: Mapping[str, str] = {
+        "job-name": name,
+        "output": str(folder / JOB_LOG),
+        "open-mode": "append",
+        "signal": f"B:TERM@{config.signal_seconds}",
+        "ntasks": "1",
+        "cpus-per-task": str(config.cpus_per_trial),
+        "partition": config.partition,
+        "account": config.account,
+        "qos": config.qos,
+        "time": config.time_limit,
+        "mem": config.mem,
+        "gres": config.gres or gpus,
+        "constraint": config.constraint,
+    }
+    lines = [f"#SBATCH --{option}={shlex.quote(value)}" for option, value in options.items() if value]
+    words = list(command)
+    if config.container:
+        nvidia = ["--nv"] if config.gres or gpus else []
+        words = ["apptainer", "exec", *nvidia, config.container, *words]
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            *lines,
+            "#SBATCH --no-requeue",
+            *(f"#SBATCH {option}" for option in config.sbatch),
+            *config.setup,
+            f"exec {shlex.join(words)}",
+            "",
+        ]
+    )
+
+
+def refusal(error: SlurmError) -> Submission:
+    """The outcome of a request that sbatch did not carry out."""
+    text = error.reason
+    if error.is_lost:
+        return Submission(CreateOutcome.UNKNOWN, f"Slurm does not answer ({text}): asking again")
+    if any(word in text for word in _QUOTA):
+        return Submission(
+            CreateOutcome.FULL, f"Slurm's limit of jobs is reached ({text}): trials wait until jobs end"
+        )
+    if any(word in text for word in _BUSY):
+        return Submission(CreateOutcome.LATER, f"Slurm is busy ({text}): asking again")
+    return Submission(CreateOutcome.TYPE_REFUSED, f"Slurm refuses the jobs of this experiment ({text})")
+
+
+def _status(job: QueuedJob) -> JobStatus:
+    state = _ENDED.get(job.state)
+    ended = None if state is None else job.ended or time.time()
+    if state is None:
+        state = JobState.STARTING if job.state in _STARTING else JobState.RUNNING
+    return JobStatus(state=state, detail=job.state, created=job.submitted, ended=ended)
+
+
+def _gone(created: float) -> JobStatus:
+    return JobStatus(state=_ENDED[GONE], detail=GONE, created=created, ended=time.time())
+
+
+def _name(key: str) -> JobName:
+    name = JobName.parse(key)
+    if name is None:
+        raise TunewrightError(f"{key!r} is no key of a job")
+    return name

@@ -1,0 +1,89 @@
+"""The Slurm backend as a plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, final
+
+from typing_extensions import override
+
+from tunewright.backends.engine.folder_channel import FolderCheckpoints
+from tunewright.backends.engine.job_service import JobOrder
+from tunewright.backends.plugin import BackendPlugin, Description, ExperimentContext, FileLog, TrialLog
+from tunewright.backends.slurm.backend import SlurmBackend, make_channel
+from tunewright.backends.slurm.config import SlurmConfig
+from tunewright.backends.slurm.job_service import JOB_LOG, job_script
+from tunewright.trial import Checkpoint, Run, Start
+
+
+@final
+class SlurmPlugin(BackendPlugin[SlurmConfig]):
+    """Trials are jobs of a Slurm cluster."""
+
+    config = SlurmConfig
+
+    @override
+    def build(self, config: SlurmConfig, context: ExperimentContext) -> SlurmBackend:
+        """Build the backend on the experiment's folder, or on one of its name below ``shared_folder``."""
+        return SlurmBackend(
+            context.script, config, experiment=context.folder.name, folder=_trials(config, context)
+        )
+
+    @override
+    def logs(self, config: SlurmConfig, context: ExperimentContext, trial_id: int) -> TrialLog:
+        """Output of the script and of the job, run by run."""
+        runs = _trials(config, context) / str(trial_id) / "runs"
+        files = ("stdout", "stderr", JOB_LOG)
+
+        def order(run: Path) -> list[int]:
+            return [int(number) for number in run.name.split("-")]
+
+        return FileLog(lambda: [run / name for run in sorted(runs.glob("*-*"), key=order) for name in files])
+
+    @override
+    def checkpoint_place(
+        self, config: SlurmConfig, context: ExperimentContext, checkpoint: Checkpoint
+    ) -> str:
+        """The folder of a complete checkpoint."""
+        checkpoints = FolderCheckpoints(_trials(config, context))
+        return str(checkpoints.folder(checkpoint)) if checkpoints.is_complete(checkpoint) else ""
+
+    @override
+    def copy_checkpoint(
+        self, config: SlurmConfig, context: ExperimentContext, checkpoint: Checkpoint, folder: Path
+    ) -> None:
+        FolderCheckpoints(_trials(config, context)).copy(checkpoint, folder)
+
+    @override
+    def describe(self, config: SlurmConfig, context: ExperimentContext) -> Description[SlurmConfig]:
+        """The number of jobs, and where their files lie."""
+        where = f"below {config.shared_folder}" if config.shared_folder else "in the experiment's folder"
+        partition = f" in the partition {config.partition}" if config.partition else ""
+        n_workers = context.script.n_workers
+        line = f"Up to {n_workers} Slurm job{'' if n_workers == 1 else 's'} at a time{partition}; their files are {where}, which all nodes must see"
+        return Description(config=config, lines=(line,))
+
+    @override
+    def dry_run(self, config: SlurmConfig, context: ExperimentContext, first: Start) -> str:
+        """The script of the first job."""
+        folder = Path(config.shared_folder or "EXPERIMENT").expanduser() / context.tag
+        channel = make_channel(context.script, config, folder)
+        name = JobOrder(run=Run(trial_id=0, attempt=0, until=first.until), config=first.config).name
+        return job_script(
+            config, f"tw-{context.tag}-{name.key}", channel.run_folder(name), channel.command(name)
+        )
+
+    @override
+    def unknown_costs(self, config: SlurmConfig, context: ExperimentContext) -> str:
+        """A price that was not given."""
+        return "" if config.price_per_hour else "the price of a job is not known: give --price_per_hour"
+
+
+PLUGIN: Final = SlurmPlugin()
+
+
+def _trials(config: SlurmConfig, context: ExperimentContext) -> Path:
+    """Where the files of trials lie."""
+    if not config.shared_folder:
+        return context.folder.trials_path
+    return Path(config.shared_folder).expanduser().absolute() / context.folder.name

@@ -1,0 +1,255 @@
+"""Scripts, settings and refusals of the Slurm backend, without a cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewright.backends.engine.folder_channel import FolderChannel, order_template
+from tunewright.backends.engine.job_service import CreateOutcome, FailureCause, JobOrder, JobState
+from tunewright.backends.slurm.commands import SlurmCommands
+from tunewright.backends.slurm.config import SlurmConfig, seconds_of
+from tunewright.backends.slurm.job_service import SlurmJobs, job_script
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.exceptions import BackendError, SettingsError
+from tunewright.trial import Run
+
+ORDER = JobOrder(run=Run(trial_id=0, attempt=0), config={})
+
+
+class Commands:
+    """Stands in for Slurm's commands: each prints what a test says, and its calls are kept.
+
+    Parameters
+    ----------
+    folder
+        On PATH.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for name in ("sbatch", "squeue", "scancel"):
+            self.answer(name)
+
+    def answer(self, name: str, output: str = "", *, error: str = "") -> None:
+        """Set what a command prints; with an error it fails."""
+        (self._folder / f"{name}.stdout").write_text(output)
+        (self._folder / f"{name}.stderr").write_text(error)
+        file = self._folder / name
+        file.write_text(
+            f'#!/bin/sh\necho "$@" >> "$0.calls"\ncat "$0.stdout"\ncat "$0.stderr" >&2\nexit {1 if error else 0}\n'
+        )
+        file.chmod(0o755)
+
+    def calls(self, name: str) -> list[str]:
+        file = self._folder / f"{name}.calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return Commands(folder)
+
+
+@pytest.fixture
+def make_jobs(
+    commands: Commands, tmp_path: Path, benchmark: RealBenchmarkDefinition
+) -> Callable[..., SlurmJobs]:
+    def make(**settings: Any) -> SlurmJobs:
+        channel = FolderChannel(tmp_path / "trials", order_template(benchmark), python=sys.executable)
+        jobs = SlurmJobs(SlurmCommands(), channel, SlurmConfig(**settings), "e-1")
+        jobs.prepare(1)
+        return jobs
+
+    return make
+
+
+def line(state: str, name: str = "tw-e-1-0-0-0", reason: str = "None") -> str:
+    return f"7|{state}|1700000000|N/A|{reason}|{name}\n"
+
+
+def test_the_script_has_all_resources_and_becomes_the_runner() -> None:
+    config = SlurmConfig(
+        partition="gpu",
+        account="lab",
+        qos="high",
+        time_limit="1-00:00:00",
+        mem="16G",
+        cpus_per_trial=4,
+        num_gpus_per_trial=2,
+        constraint="a100|h100",
+        setup=("module load cuda", "source env/bin/activate"),
+        container="image.sif",
+        sbatch=("--exclusive",),
+    )
+    script = job_script(config, "tw-e-0-0-0", Path("/shared/run"), ["python3", "runner.pyz", "a b"])
+    assert script.splitlines() == [
+        "#!/bin/bash",
+        "#SBATCH --job-name=tw-e-0-0-0",
+        "#SBATCH --output=/shared/run/slurm.log",
+        "#SBATCH --open-mode=append",
+        "#SBATCH --signal=B:TERM@90",
+        "#SBATCH --ntasks=1",
+        "#SBATCH --cpus-per-task=4",
+        "#SBATCH --partition=gpu",
+        "#SBATCH --account=lab",
+        "#SBATCH --qos=high",
+        "#SBATCH --time=1-00:00:00",
+        "#SBATCH --mem=16G",
+        "#SBATCH --gres=gpu:2",
+        "#SBATCH --constraint='a100|h100'",
+        "#SBATCH --no-requeue",
+        "#SBATCH --exclusive",
+        "module load cuda",
+        "source env/bin/activate",
+        "exec apptainer exec --nv image.sif python3 runner.pyz 'a b'",
+    ]
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [
+        ("", None),
+        ("UNLIMITED", None),
+        ("90", 5400),
+        ("2:30", 150),
+        ("1:00:00", 3600),
+        ("2-6", 194400),
+        ("1-0:30", 88200),
+        ("1-0:0:5", 86405),
+    ],
+)
+def test_time_limits_are_those_of_slurm(limit: str, seconds: int | None) -> None:
+    assert seconds_of(limit) == seconds
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"time_limit": "soon"}, "no time of Slurm"),
+        ({"time_limit": "1"}, "signal_seconds"),
+        ({"cpus_per_trial": 0}, "cpus_per_trial"),
+        ({"gres": "gpu:1", "num_gpus_per_trial": 1}, "both"),
+        ({"sbatch": ("exclusive",)}, "hyphen"),
+        ({"mem": "1G\nrm -r /"}, "line break"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], word: str) -> None:
+    with pytest.raises(SettingsError, match=word):
+        SlurmConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        ("sbatch: error: AssocMaxSubmitJobLimit", CreateOutcome.FULL),
+        ("sbatch: error: QOSMaxSubmitJobPerUserLimit", CreateOutcome.FULL),
+        ("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying", CreateOutcome.LATER),
+        ("sbatch: error: Unable to contact slurm controller (connect failure)", CreateOutcome.UNKNOWN),
+        ("sbatch: error: invalid partition specified: nowhere", CreateOutcome.TYPE_REFUSED),
+    ],
+)
+def test_refusals(
+    make_jobs: Callable[..., SlurmJobs], commands: Commands, error: str, outcome: CreateOutcome
+) -> None:
+    commands.answer("sbatch", error=error)
+    answer = make_jobs().create(ORDER)
+    assert answer.outcome is outcome
+    assert error.partition("error: ")[2] in answer.reason
+
+
+def test_a_lost_answer_creates_no_second_job(make_jobs: Callable[..., SlurmJobs], commands: Commands) -> None:
+    jobs = make_jobs()
+    commands.answer("sbatch", error="Socket timed out on send/recv operation")
+    assert jobs.create(ORDER).outcome is CreateOutcome.UNKNOWN
+    commands.answer("sbatch", "7\n")
+    commands.answer("squeue", line("PENDING"))
+    assert jobs.create(ORDER).outcome is CreateOutcome.CREATED
+    assert len(commands.calls("sbatch")) == 1
+
+
+def test_other_experiments_jobs_are_not_listed(
+    make_jobs: Callable[..., SlurmJobs], commands: Commands
+) -> None:
+    names = ("tw-e-1-0-0-0", "tw-e-10-0-0-0", "tw-e-1-2-0-0-0", "mine")
+    commands.answer("squeue", "".join(line("RUNNING", name) for name in names))
+    assert list(make_jobs().list_jobs()) == ["0-0-0"]
+
+
+@pytest.mark.parametrize(
+    ("state", "expected", "cause"),
+    [
+        ("CANCELLED", JobState.FAILED, FailureCause.SERVICE),
+        ("NODE_FAIL", JobState.FAILED, FailureCause.SERVICE),
+        ("PREEMPTED", JobState.FAILED, FailureCause.SERVICE),
+        ("TIMEOUT", JobState.TIMED_OUT, FailureCause.SERVICE),
+        ("OUT_OF_MEMORY", JobState.FAILED, FailureCause.JOB),
+        ("FAILED", JobState.FAILED, FailureCause.JOB),
+    ],
+)
+def test_ends_without_a_message_are_explained(
+    make_jobs: Callable[..., SlurmJobs],
+    commands: Commands,
+    state: str,
+    expected: JobState,
+    cause: FailureCause,
+) -> None:
+    jobs = make_jobs()
+    jobs.create(ORDER)
+    commands.answer("squeue", line(state))
+    status = jobs.list_jobs(wanted=["0-0-0"])["0-0-0"]
+    assert status.state is expected
+    assert jobs.failure("0-0-0", status).cause is cause
+
+
+def test_a_job_that_slurm_has_forgotten_has_ended(
+    make_jobs: Callable[..., SlurmJobs], commands: Commands
+) -> None:
+    jobs = make_jobs()
+    jobs.create(ORDER)
+    commands.answer("squeue", line("RUNNING"))
+    assert not jobs.list_jobs(wanted=["0-0-0"])["0-0-0"].is_terminal
+    commands.answer("squeue", "")
+    assert jobs.list_jobs(wanted=["0-0-0"])["0-0-0"].state is JobState.COMPLETED
+    assert jobs.describe("0-0-0").is_terminal
+
+
+def test_a_run_that_ended_while_there_was_no_tuner_is_listed(
+    make_jobs: Callable[..., SlurmJobs], tmp_path: Path
+) -> None:
+    """Slurm has forgotten the job; the runner's claim remains."""
+    make_jobs().create(ORDER)
+    (tmp_path / "trials" / "0" / "runs" / "0-0" / "claim").touch()
+    statuses = make_jobs().list_jobs()
+    assert {key: status.state for key, status in statuses.items()} == {"0-0-0": JobState.COMPLETED}
+
+
+def test_after_a_trial_that_began_a_broken_job_is_blamed_on_its_node(
+    make_jobs: Callable[..., SlurmJobs], commands: Commands, tmp_path: Path
+) -> None:
+    jobs = make_jobs()
+    jobs.create(ORDER)
+    commands.answer("squeue", line("FAILED"))
+    status = jobs.list_jobs(wanted=["0-0-0"])["0-0-0"]
+    (tmp_path / "trials" / "0" / "runs" / "0-0" / "slurm.log").write_text("no such module")
+    assert "no such module" in jobs.failure("0-0-0", status).reason
+    claim = tmp_path / "trials" / "1" / "runs" / "0-0" / "claim"
+    claim.parent.mkdir(parents=True)
+    claim.touch()
+    assert jobs.failure("0-0-0", status).cause is FailureCause.SERVICE
+
+
+def test_a_machine_without_slurm_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BackendError, match="sbatch, squeue, scancel"):
+        SlurmCommands().check()
