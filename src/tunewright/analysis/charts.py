@@ -235,7 +235,7 @@ def critical_chart(found: CriticalDifference) -> RankChart:
         ],
         groups=found.groups,
         text=(
-            f"mean rank at the end over {plural(found.n_blocks, 'pair')} of benchmark and seed (1 is best)\n"
+            f"mean rank at the end over {plural(found.n_blocks, 'pair')} of benchmark and seed (1 is best);\n"
             f"bars: no significant difference{where}"
         ),
     )
