@@ -1,11 +1,13 @@
 """Measure the dashboard: an experiment of 10,000 trials with 27 results each, and a list of 200 experiments.
 
-    python perf/dashboard.py [--trials 10000] [--experiments 200] [--keep FOLDER]
+    python perf/dashboard.py [--trials 10000] [--experiments 200] [--browser /usr/bin/chromium] [--keep FOLDER]
 
 Writes synthetic journals through the package's own journal writer, reads them as the dashboard's server does, and starts a
 server to measure its CPU time for requests, and the time from a journal line to its event. CPU times of documents are the
 smallest of three rounds. Prints the figures as JSON, and writes ``dashboard.json`` beside
-this file with ``--write``. ``--keep`` leaves the experiments in a folder, for a browser: set TUNEWRIGHT_HOME to it.
+this file with ``--write``. ``--browser`` measures the page in a Chromium, with Playwright: seconds from the request to the first
+view of the list and of the large experiment, with a new server each time; the longest task of the page's thread while ten results
+arrive, by view; and the heap of the page. ``--keep`` leaves the experiments in a folder, for a browser: set TUNEWRIGHT_HOME to it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import psutil
+from playwright.sync_api import sync_playwright
 
 from tunewright.dashboard.documents import new_feed
 from tunewright.dashboard.library import Library
@@ -303,12 +307,80 @@ def read_until(stream: http.client.HTTPResponse, offset: int) -> None:
         pass
 
 
+_TASKS = """
+window.longest = 0;
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries()) window.longest = Math.max(window.longest, entry.duration);
+}).observe({type: "longtask"});
+"""
+_VIEWS = ("overview", "trials", "curves", "parallel", "slices", "workers", "cost")
+
+
+def measure_browser(browser: str, home: Path, large: ExperimentFolder, n_trials: int) -> dict[str, Any]:
+    """Times of the page in a browser."""
+    place = f"#/e/{large.tag}/{large.name}"
+    rows, view = ".data tbody tr", ".tiles .figure:not(:empty)"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        found: dict[str, Any] = {}
+        for name, fragment, ready in (("list", "#/", rows), ("experiment", f"{place}/overview", view)):
+            for start in ("new_server", "again"):
+                if start == "new_server":
+                    process, port = start_server(home)
+                page = chromium.new_page()
+                begin = time.perf_counter()
+                page.goto(f"http://127.0.0.1:{port}/?token={TOKEN}&embedded=1{fragment}", wait_until="commit")
+                page.locator(ready).first.wait_for()
+                if name == "experiment":
+                    page.locator(".chart canvas").first.wait_for()
+                found[f"first_view_{name}_{start}_s"] = time.perf_counter() - begin
+                page.close()
+            process.terminate()
+            process.wait()
+        process, port = start_server(home)
+        page = chromium.new_page()
+        page.add_init_script(_TASKS)
+        page.goto(f"http://127.0.0.1:{port}/?token={TOKEN}&embedded=1{place}/overview")
+        page.locator(".chart canvas").first.wait_for()
+        journal = FileJournal(large.journal_path)
+        longest: dict[str, float] = {}
+        for number, name in enumerate(_VIEWS):
+            page.evaluate("place => { location.hash = place }", f"{place}/{name}")
+            page.locator(".view canvas, .view tbody tr").first.wait_for()
+            page.wait_for_timeout(3000)
+            page.evaluate("window.longest = 0")
+            for event in late_results(n_trials + number):
+                journal.append(event)
+                time.sleep(0.3)
+            page.wait_for_timeout(1000)
+            longest[name] = page.evaluate("window.longest")
+        journal.close()
+        session = page.context.new_cdp_session(page)
+        session.send("HeapProfiler.collectGarbage")
+        heap = session.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+        process.terminate()
+        process.wait()
+        chromium.close()
+    return found | {"longest_task_of_an_update_ms": longest, "heap_mb": heap}
+
+
+def late_results(trial_id: int) -> list[Event]:
+    """The start and ten reports of a new trial."""
+    events = make_events(random.Random(trial_id), 1, 10)
+    return [
+        msgspec.structs.replace(event, trial_id=trial_id, t=event.t + 1e6)
+        for event in events
+        if isinstance(event, StartEvent | ResultEvent)
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--experiments", type=int, default=200)
+    parser.add_argument("--browser", help="path of a Chromium")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
@@ -325,6 +397,8 @@ def main() -> None:
             "list": measure_list(given.experiments + 1),
             "server": measure_server(home, large, many[0]),
         }
+        if given.browser:
+            figures["browser"] = measure_browser(given.browser, home, large, given.trials)
     text = json.dumps(figures, indent=2)
     print(text)
     if given.write:

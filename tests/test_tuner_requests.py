@@ -297,6 +297,19 @@ def test_the_number_of_workers_changes_and_running_trials_go_on(
     assert control.stored == [SetWorkers(n_workers=after)]
 
 
+def test_requests_are_taken_while_many_workers_are_filled(folder: ExperimentFolder) -> None:
+    n_running: list[int] = []
+
+    class Reduces(Callback):
+        def on_trial_start(self, history: History, run: Run) -> None:
+            n_running.append(len(history.ids(TrialStatus.RUNNING)))
+            if run.trial_id == 2:
+                write_request(folder, SetWorkers(n_workers=1))
+
+    tune(fifo(), folder, n_workers=50, stop_when=MaxTrialsStarted(6), callbacks=[Reduces()])
+    assert n_running == [1, 2, 3, 1, 1, 1]
+
+
 def test_the_experiment_stops_and_a_resume_continues_it(folder: ExperimentFolder, tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     stop = asks(folder, StopExperiment(reason="lunch"))

@@ -215,7 +215,9 @@ def _check_values(request: Request) -> None:
     """Check the values of a request that its types do not."""
     if isinstance(request, WriteNote):
         n_bytes = len(request.text.encode("utf-8", "surrogatepass"))
-        if not request.text.strip() or n_bytes > MAX_NOTE:
+        if not request.text.strip():
+            raise SettingsError("The note is empty")
+        if n_bytes > MAX_NOTE:
             raise SettingsError(f"A note has between 1 and {MAX_NOTE:,} bytes, not {n_bytes:,}")
     elif isinstance(request, ChangeLimits):
         if not request.changes:

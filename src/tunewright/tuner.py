@@ -261,6 +261,7 @@ class Tuner:
             run = self._ledger.begin(suggestion, self._now(), suggest_time)
             self._backend.start(run, self._history.trial(run.trial_id).config)
             self._callbacks.on_trial_start(self._history, run)
+            self._take_requests()  # such as fewer workers, while very many are filled
 
     def _handle_report(self, event: Reported) -> None:
         handled = self._ledger.report(event, self._now())

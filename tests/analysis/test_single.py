@@ -11,7 +11,9 @@ import pytest
 
 from tunewright.advice import NextStep, next_steps
 from tunewright.analysis import curves, load
+from tunewright.analysis import importance as importance_module
 from tunewright.analysis.figures.style import COLOURS, STATUS_COLOURS
+from tunewright.analysis.importance import importance
 from tunewright.analysis.one_run import one_run
 from tunewright.analysis.report import compare, comparison_page, single_page
 from tunewright.analysis.single import single_report
@@ -261,3 +263,14 @@ def test_show_has_the_use_of_workers_and_the_importance_if_there_are_enough_tria
         names = [line[12:].split()[0] for line in shown]
         assert set(names) <= set(outcome.space.names)
         assert any(line.endswith("% of the variance of 24 trials explained") for line in lines)
+
+
+def test_importance_looks_at_a_sample_of_very_many_trials(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = one_run(store([(float(i), abs((i % 10) / 10 - 0.5)) for i in range(1, 62)]))
+    whole = importance(run)
+    monkeypatch.setattr(importance_module, "MOST_TRIALS", 30)
+    sample = importance(run)
+    assert (whole.n_trials, sample.n_trials) == (61, 21)
+    assert next(iter(sample.mean)) == next(iter(whole.mean)) == "lr"

@@ -202,7 +202,7 @@ def test_a_template_comes_from_a_file_or_as_json(command: Command, tmp_path: Pat
         ('{"RetryStrategi": {}}', "no field RetryStrategi. Did you mean 'RetryStrategy'"),
         ('{"RoleArn": "mine"}', "must not hold RoleArn (use --role)"),
         ("[]", "takes a JSON object"),
-        ("{", "takes JSON"),
+        ("{", "fields.json is not a JSON file"),
     ):
         file.write_text(text)
         assert command.tune(*line, "--template", str(file)) == 2

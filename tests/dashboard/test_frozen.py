@@ -111,6 +111,18 @@ def test_modules_have_names_of_their_own_and_are_bundled_whole() -> None:
     assert len(script.splitlines()) == n_lines - n_imports
 
 
+def broken_rules(page: Any) -> list[str]:
+    """Serious findings of axe-core, which is evaluated by the debugger: the policy of the page allows no other script."""
+    base = pytest.importorskip("axe_playwright_python.base")
+    page.evaluate(base.AXE_FILE_PATH.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]}"
+        for one in found["violations"]
+        if one["impact"] in {"serious", "critical"}
+    ]
+
+
 @pytest.mark.usefixtures("tunewright_home")
 def test_the_file_opens_from_disk_without_a_network(chromium: Any, tmp_path: Path) -> None:
     outcome = outcome_of("ASHA", "one", n_trials=40)
@@ -148,5 +160,11 @@ def test_the_file_opens_from_disk_without_a_network(chromium: Any, tmp_path: Pat
     assert page.locator("svg.ranks").count() == 1
     page.get_by_role("button", name="accuracy").first.click()
     assert page.locator('th[aria-sort="ascending"]').count() == 1
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for address in (two.as_uri(), f"{one.as_uri()}#/e/one/{outcome.folder.name}/report"):
+            page.goto(address)
+            page.locator(".report-head").wait_for()
+            problems += [f"{address}: {rule}" for rule in broken_rules(page)]
     assert problems == []
     context.close()

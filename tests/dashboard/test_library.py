@@ -59,6 +59,15 @@ def test_only_chosen_experiments_are_shown(store: Store, journals: SimpleNamespa
     assert {row["name"] for row in rows_of(chosen)} == {one.name, two.name}
     with pytest.raises(UnknownNameError):
         chosen.entry("u", three.name)
+    assert chosen.unknown() == []
+
+
+def test_a_tag_that_begins_later_is_shown(store: Store, journals: SimpleNamespace) -> None:
+    store(finished(journals))
+    chosen = library.Library(["t", "later"])
+    assert chosen.unknown() == ["later"]
+    one = store(finished(journals), tag="later", name="later-A-toy-0-20260101-000001-abcd")
+    assert one.name in {row["name"] for row in rows_of(chosen)}
 
 
 def test_few_journals_stay_in_memory(

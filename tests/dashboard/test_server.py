@@ -321,6 +321,7 @@ def test_journaled_requests_are_events_and_notes(
             journals.start(0.0, 0),
             asked("note", None, "note", text="watch <this>", request="1"),
             asked("change_limits", None, "change_limits", max_cost=3, request="2"),
+            asked("try_config", None, "try_config", config={"lr": 0.1, "act": "relu"}, request="3"),
             asked("stop_trial", 0, "", "The trial does not run"),
         ]
     )
@@ -328,6 +329,7 @@ def test_journaled_requests_are_events_and_notes(
     assert [(event["kind"], event["trial_id"], event["text"]) for event in found] == [
         ("note", None, "watch <this>"),
         ("request", None, "change limits: max_cost 3"),
+        ("request", None, "try config: lr 0.1, act relu"),
         ("request", 0, "stop trial: refused (The trial does not run)"),
     ]
     assert client.get(f"/api/e/t/{folder.name}").json()["note"] == "watch <this>"

@@ -15,6 +15,8 @@ from tunewright.exceptions import SettingsError
 from tunewright.space import Domain
 
 MIN_TRIALS: Final = 10
+MOST_TRIALS: Final = 2000
+"""Trials that are looked at: an even sample of more."""
 _REPEATS: Final = 20
 _N_TREES: Final = 100
 WEAK: Final = 0.3
@@ -33,6 +35,7 @@ class Importance:
     explained: float
     """Variance that the model explains on trials that it has not seen (out-of-bag R2)."""
     n_trials: int
+    """Trials that were looked at."""
 
     @property
     def is_weak(self) -> bool:
@@ -44,7 +47,7 @@ def importance(run: OneRun, *, seed: int = 0) -> Importance:
     """Permutation importance (Breiman, 2001) of the hyperparameters for the rank of a trial's best loss.
 
     The resource that a trial reached is given to the model as well, so that it is not taken for an effect of the
-    configuration that bad trials are stopped early.
+    configuration that bad trials are stopped early. Of more than 2,000 trials an even sample is looked at.
 
     Raises
     ------
@@ -57,9 +60,11 @@ def importance(run: OneRun, *, seed: int = 0) -> Importance:
     finite = np.flatnonzero(np.isfinite(losses))
     if len(finite) < MIN_TRIALS:
         raise SettingsError(f"Importance needs {MIN_TRIALS} trials with results at least, not {len(finite)}")
+    finite = finite[:: -(-len(finite) // MOST_TRIALS)]
     names, points = positions(run)
     ensemble: Any = need("sklearn.ensemble", "Importance of hyperparameters")
-    resources = np.array([max(run.trials[i].resources, default=0) for i in finite.tolist()], dtype=float)
+    kept: list[int] = finite.tolist()
+    resources = np.array([max(run.trials[i].resources, default=0) for i in kept], dtype=float)
     inputs = np.column_stack([points[finite], resources])
     ranks = np.argsort(np.argsort(losses[finite], kind="stable"), kind="stable") / len(finite)
     forest = ensemble.RandomForestRegressor(

@@ -87,7 +87,10 @@ def dashboard(
         base_path=base,
         can_embed=embed,
     )
-    served = server.Dashboard(library.Library(what, control=control))
+    chosen_experiments = library.Library(what, control=control)
+    for word in chosen_experiments.unknown():
+        say(f"No tag or experiment is called {word!r} yet: the page shows it as soon as it begins")
+    served = server.Dashboard(chosen_experiments)
     listening = server.listen(host, port)
     own_port = listening.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host

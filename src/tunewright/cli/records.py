@@ -274,7 +274,7 @@ def _converted(flag: _Flag, value: Any) -> Any:
     except ValueError as error:
         raise SettingsError(f"--{flag.name} takes JSON: {error}") from None
     if not isinstance(found, dict):
-        raise SettingsError(f"--{flag.name} takes a JSON object, not {value}")
+        raise SettingsError(f"--{flag.name} takes a JSON object, not {value.strip()}")
     return cast("dict[str, Any]", found)
 
 
@@ -358,11 +358,15 @@ def _json_text(kind: object, tokens: Sequence[Any]) -> str:
     if text.lstrip()[:1] in _JSON_BEGINS:
         return text
     try:
-        return Path(text).expanduser().read_text(encoding="utf-8")
+        read = Path(text).expanduser().read_text(encoding="utf-8")
+        json.loads(read)
     except OSError as error:
         raise ValueError(f"{text}: {error.strerror}; give a JSON file, or JSON") from None
     except UnicodeDecodeError:
         raise ValueError(f"{text} is not a JSON file") from None
+    except ValueError as error:
+        raise ValueError(f"{text} is not a JSON file: {error}") from None
+    return read
 
 
 def _check_finite(kind: object, value: float | None) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tunewright.analysis.columns import Totals as ColumnTotals
 from tunewright.analysis.columns import columns_of
-from tunewright.analysis.importance import importance
+from tunewright.analysis.importance import MOST_TRIALS, importance
 from tunewright.analysis.one_run import OneRun, TrialRecord
 from tunewright.analysis.results import info_from
 from tunewright.dashboard.feed import ExperimentFeed, FeedTrial
@@ -27,8 +27,6 @@ from tunewright.types import ConfigValue
 
 Floats = NDArray[np.float64]
 
-MOST_TRIALS: Final = 2000
-"""Trials that importance and contours look at: an even sample of more."""
 _GRID: Final = 30
 _BANDWIDTHS: Final = (0.03, 0.06, 0.1, 0.15, 0.25, 0.4)
 """Widths of the kernel, in parts of a range."""

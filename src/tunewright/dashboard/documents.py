@@ -278,7 +278,6 @@ def experiment_document(
     table = metadata.table
     surrogate = (table.note or "surrogate values") if table and table.values == "surrogate" else ""
     times = feed.decision_times
-    is_over = stored.status.is_finished
     return {
         **experiment_row(stored, feed),
         "best": _best(metadata, feed),
@@ -291,7 +290,7 @@ def experiment_document(
         "limits": used_limits(stored, feed),
         "n_workers": metadata.benchmark.n_workers or 1,
         "backend": metadata.backend_name,
-        "command": f"tunewright {'show' if is_over else 'resume'} {folder.name}",
+        "command": f"tunewright {_command(stored.status)} {folder.name}",
         "folder": str(folder.path),
         "constraints": list(metadata.constraints),
         "versions": metadata.versions,
@@ -302,6 +301,11 @@ def experiment_document(
         "is_frozen": is_frozen,
         "control": control and not is_frozen,
     }
+
+
+def _command(status: ExperimentStatus) -> str:
+    """The next command of an experiment: one that runs cannot be resumed."""
+    return "show" if status.is_finished or status.is_running else "resume"
 
 
 def used_limits(stored: Stored, feed: ExperimentFeed) -> list[Limit]:

@@ -777,8 +777,12 @@ def last_line(text: str) -> str:
 
 
 def _words(event: RequestEvent) -> str:
-    """A request in words: ``change limits: max_cost 3``."""
-    details = ", ".join(f"{name} {value}" for name, value in event.arguments.items() if name != "request")
+    """A request in words: ``change limits: max_cost 3``, ``try config: lr 0.1, width 64``."""
+    given = {name: value for name, value in event.arguments.items() if name != "request"}
+    config = given.pop("config", None)
+    if isinstance(config, dict):
+        given = config | given
+    details = ", ".join(f"{name} {value}" for name, value in given.items())
     return event.action.replace("_", " ") + (f": {details}" if details else "")
 
 

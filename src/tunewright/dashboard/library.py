@@ -303,6 +303,11 @@ class Library:
     def _is_chosen(self, tag: str, name: str) -> bool:
         return not (self._tags or self._names) or tag in self._tags or name in self._names
 
+    def unknown(self) -> list[str]:
+        """Chosen words that are neither a tag nor an experiment yet."""
+        known = {name for folder in self.folders() for name in (folder.tag, folder.name)}
+        return sorted(self._names - known)
+
     def set_remark(self, tag: str, text: str) -> None:
         """Add a warning to the documents of a tag's experiments; an empty one removes it."""
         for folder in self.folders():
@@ -427,7 +432,7 @@ def read_prefix(path: Path, size: int) -> Sequence[Event]:
 
 
 def _chosen(root: Path, names: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Tags and names of experiments among words of a command line."""
+    """Tags and names of experiments among words of a command line; a word that is neither yet may become both."""
     tags: set[str] = set()
     found: set[str] = set()
     for word in names:
@@ -436,6 +441,8 @@ def _chosen(root: Path, names: Sequence[str]) -> tuple[frozenset[str], frozenset
             tags.add(tag)
         else:
             found.add(word)
+            if not any((root / one / word).is_dir() for one in _folders_in(root)):
+                tags.add(tag)
     return frozenset(tags), frozenset(found)
 
 

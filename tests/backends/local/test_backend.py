@@ -154,6 +154,13 @@ def test_gpus_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert find_gpus() == ("0", "1")
 
 
+def test_a_request_for_a_million_workers_is_refused(bench) -> None:
+    backend = bench.backend(n_workers=2)
+    with pytest.raises(SettingsError, match="1000000 workers are too many"):
+        backend.set_workers(1_000_000)
+    assert backend.free_workers() == 2
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

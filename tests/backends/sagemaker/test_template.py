@@ -161,12 +161,20 @@ def test_inputs_lie_in_s3_or_in_file_systems(address: str, channel: dict[str, An
         ("efs://fs-01234567/data?mode=File", "no option 'mode'"),
         ("efs://share/data", "names the file system 'share'"),
         ("fsx://fs-01234567", "needs the mount name"),
+        ("s3://", "names no bucket"),
+        ("s3:///train?mode=Pipe", "names no bucket"),
     ],
 )
 def test_other_inputs_are_refused(address: str, problem: str) -> None:
     with pytest.raises(SettingsError, match="train") as refused:
         job_settings(inputs={"train": address}, **VPC)
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "problem"), [("code", "is Tunewright's"), ("my data", "other characters")])
+def test_names_of_inputs_that_no_channel_can_have(name: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        job_settings(inputs={name: "s3://bucket/train"})
 
 
 def test_file_systems_and_private_registries_need_a_vpc() -> None:

@@ -34,6 +34,8 @@ from tunewright.types import Config
 _POLL_SECONDS: Final = 0.02
 _CLOSE_PATIENCE = 5.0
 """Seconds beyond the grace after which runners that still live are killed."""
+_MOST_PER_CORE: Final = 64
+"""Workers per processor core up to which a request may raise their number: a slip of the pen begins no million processes."""
 _LOCK_PATIENCE = 2.0
 """Seconds to try again: a runner that tests the lock holds it for an instant itself."""
 
@@ -251,6 +253,11 @@ class LocalBackend(Backend):
 
     @override
     def set_workers(self, n_workers: int) -> None:
+        most = max(self._n_workers, _MOST_PER_CORE * (os.cpu_count() or 1))
+        if n_workers > most:
+            raise SettingsError(
+                f"{n_workers} workers are too many for this machine, which takes {most} at most"
+            )
         self._n_workers = n_workers
 
     @override

@@ -68,6 +68,8 @@ _FILE_SYSTEMS: Final[Mapping[str, str]] = {"efs": "EFS", "fsx": "FSxLustre"}
 _FILE_SYSTEM_OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {"access": ("ro", "rw")}
 _FORMS: Final = "s3://BUCKET/PREFIX, efs://FILE_SYSTEM_ID/PATH or fsx://FILE_SYSTEM_ID/MOUNT_NAME/PATH"
 _FILE_SYSTEM_ID: Final = re.compile(r"fs-[0-9a-f]{8,18}")
+_CHANNEL_NAME: Final = re.compile(r"[A-Za-z0-9.\-_]{1,64}")
+"""Pattern of ChannelName in botocore's model."""
 _OPTIONS_TEXT: Final = re.compile(r"(.*)\?([a-z_]+=[^?]*)", re.DOTALL)
 
 _TAG_TEXT: Final = re.compile(r"[\w\s.:/=+@-]*")
@@ -198,12 +200,20 @@ def channel_of(name: str, address: str) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        The address has no known form.
+        The address has no known form, or the name is no channel's.
     """
+    if not _CHANNEL_NAME.fullmatch(name):
+        raise SettingsError(
+            f"The name of the input {name!r} has other characters than letters, digits, '.', '-' and '_'"
+        )
+    if name in _OWN_CHANNELS:
+        raise SettingsError(f"The name of the input {name} is Tunewright's: choose another one")
     place, options = _split(address)
     scheme, separator, rest = place.partition("://")
     if separator and scheme == "s3":
         given = _checked(name, options, _S3_OPTIONS)
+        if not rest.partition("/")[0]:
+            raise SettingsError(f"The input {name} names no bucket: give s3://BUCKET/PREFIX, not {address!r}")
         channel = input_channel(name, place)
         if distribution := given.get("distribution"):
             channel["DataSource"]["S3DataSource"]["S3DataDistributionType"] = distribution

@@ -3,10 +3,10 @@ import {h} from "./dom.js";
 import {formatValue} from "./format.js";
 
 const CHANGEABLE_LIMITS = [
-  ["max_wallclock_time", "Time (seconds)"],
-  ["max_num_trials", "Trials"],
-  ["max_num_evaluations", "Results"],
-  ["max_cost", "Cost (dollars)"],
+  ["max_wallclock_time", "Time (seconds)", {min: "0", step: "any"}],
+  ["max_num_trials", "Trials", {min: "1", step: "1"}],
+  ["max_num_evaluations", "Results", {min: "1", step: "1"}],
+  ["max_cost", "Cost (dollars)", {min: "0", step: "any"}],
 ];
 
 /** Buttons of an experiment. */
@@ -91,9 +91,9 @@ function stopDialog() {
 
 function limitsDialog(store) {
   const known = Object.fromEntries((store.experiment.limits ?? []).map(limit => [limit.name, limit.value]));
-  const inputs = CHANGEABLE_LIMITS.map(([name, text]) => [
+  const inputs = CHANGEABLE_LIMITS.map(([name, text, range]) => [
     name,
-    labelled(text, h("input", {type: "number", min: "0", step: "any", name, placeholder: known[name] ?? "no limit"})),
+    labelled(text, h("input", {type: "number", ...range, name, placeholder: known[name] ?? "no limit"})),
   ]);
   return {
     title: "Change limits",
@@ -130,10 +130,10 @@ function workersDialog(store) {
 }
 
 function noteDialog(trialId) {
-  const area = h("textarea", {name: "text", required: true, maxlength: "10000"});
+  const area = h("textarea", {name: "text", required: true});
   return {
     title: trialId === null ? "Write a note" : `Write a note on trial ${trialId}`,
-    text: "The note is kept in the journal.",
+    text: "The note is kept in the journal; at most 10,000 bytes.",
     fields: [labelled("Note", area)],
     action: "note",
     trialId,

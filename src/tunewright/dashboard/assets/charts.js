@@ -108,7 +108,7 @@ export function timeAxis(name, end, extra = {}) {
   return axis("value", name, {
     min: 0,
     scale: false,
-    ...(interval && end > 8 ? {interval} : {}),
+    ...(interval && end > 8 ? {interval} : {minInterval: 1}),
     axisLabel: {formatter: formatDuration},
     ...extra,
   });

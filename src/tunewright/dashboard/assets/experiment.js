@@ -125,7 +125,7 @@ export class ExperimentPage {
         plural(totals.n_trials, "trial"),
         plural(totals.n_results, "result"),
         experiment.clock === "simulated" ? "simulated time" : "",
-        `${formatDuration(this.store.time)} so far`,
+        `${formatDuration(this.store.time)}${experiment.status.startsWith("running") ? " so far" : ""}`,
       ]
         .filter(Boolean)
         .join("  \u00B7  "),
