@@ -18,8 +18,17 @@ from tunewright.backends.slurm.config import SlurmConfig, seconds_of
 from tunewright.backends.slurm.job_service import SlurmJobs, job_script
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import BackendError, SettingsError
+from tunewright.metric import Metric
+from tunewright.space import Float, SearchSpace
+from tunewright.testing import training_script
 from tunewright.trial import Run
 
+BENCHMARK = RealBenchmarkDefinition(
+    name="training_script",
+    script=str(training_script.PATH),
+    space=SearchSpace({"x": Float(0.0, 1.0)}),
+    metrics=(Metric("loss"),),
+)
 ORDER = JobOrder(run=Run(trial_id=0, attempt=0), config={})
 
 
@@ -61,11 +70,9 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
 
 
 @pytest.fixture
-def make_jobs(
-    commands: Commands, tmp_path: Path, benchmark: RealBenchmarkDefinition
-) -> Callable[..., SlurmJobs]:
+def make_jobs(commands: Commands, tmp_path: Path) -> Callable[..., SlurmJobs]:
     def make(**settings: Any) -> SlurmJobs:
-        channel = FolderChannel(tmp_path / "trials", order_template(benchmark), python=sys.executable)
+        channel = FolderChannel(tmp_path / "trials", order_template(BENCHMARK), python=sys.executable)
         jobs = SlurmJobs(SlurmCommands(), channel, SlurmConfig(**settings), "e-1")
         jobs.prepare(1)
         return jobs

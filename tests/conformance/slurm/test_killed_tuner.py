@@ -13,12 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from tests.backends.slurm.cluster import Cluster
+from tests.conformance.slurm.cluster import Cluster
 
 from tunewright.storage import experiments
 
-pytestmark = pytest.mark.slow
 TUNEWRIGHT = (sys.executable, "-m", "tunewright")
 N_TRIALS = 3
 N_EPOCHS = 4

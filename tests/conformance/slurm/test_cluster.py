@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from tests.backends.slurm.cluster import Cluster
+from tests.conformance.slurm.cluster import Cluster
 from typing_extensions import override
 
 from tunewright.backends.slurm import SlurmBackend, SlurmConfig
@@ -23,7 +23,6 @@ from tunewright.testing.events import EventReader
 from tunewright.testing.training_script import training_config
 from tunewright.trial import Run
 
-pytestmark = pytest.mark.slow
 CONFIG = SlurmConfig(squeue_seconds=0.6, stop_grace=30.0)
 
 

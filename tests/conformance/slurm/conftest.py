@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.backends.slurm.cluster import Cluster
+from tests.conformance.slurm.cluster import Cluster
 
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.metric import Metric
