@@ -561,8 +561,10 @@ class Verifier:
     def _disk_key(self) -> None:
         resources = {"InstanceType": _NVME_TYPE, "VolumeKmsKeyId": "alias/tunewright-verify"}
         code, text = self._refusal({"ResourceConfig": resources})
-        is_limit = code == "ResourceLimitExceeded"
-        self._note(29, None if is_limit else code != "accepted", f"{code}: {text}", "CreateTrainingJob")
+        # a quota or a key that does not exist is a reason of its own, and proves nothing
+        is_rule = "VolumeKmsKeyId" in text or "local" in text.lower()
+        holds = False if code == "accepted" else True if is_rule else None
+        self._note(29, holds, f"{code}: {text}", "CreateTrainingJob")
 
     def _burst(self) -> None:
         client = self._session.client("sagemaker")
