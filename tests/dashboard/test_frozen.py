@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +16,13 @@ from tunewright.analysis import load
 from tunewright.analysis.report import compare, comparison_page
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.cli import main
 from tunewright.dashboard.library import Entry
 from tunewright.dashboard.page import ASSETS, bundled_script, frozen_page, module_order
 from tunewright.dashboard.report import comparison_file, experiment_file
 from tunewright.experiments import Experiment, Limits, Outcome, method, run_experiment
+from tunewright.storage import ExperimentFolder
+from tunewright.trial import TrialStatus
 
 MEGABYTE = 1_000_000
 _DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
@@ -80,6 +85,23 @@ def test_a_comparison_is_one_document() -> None:
         "lines",
         "intervals",
     ]
+
+
+def test_an_experiment_without_results_has_a_page_with_its_errors(
+    store: Callable[..., ExperimentFolder],
+    journals: SimpleNamespace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failed = journals.end(1.0, 0, TrialStatus.FAILED, error="Traceback\nRuntimeError: no GPU")
+    folder = store([journals.start(0.0, 0), failed])
+    with pytest.raises(SystemExit) as exited:
+        main(["report", folder.name, "--out", str(tmp_path / "page.html")])
+    assert not exited.value.code
+    assert "has no results: the page shows its trials and their errors" in capsys.readouterr().out
+    paths = data_of((tmp_path / "page.html").read_text())["paths"]
+    (detail,) = (document for path, document in paths.items() if path.endswith("/trials/0"))
+    assert detail["error"].endswith("RuntimeError: no GPU")
 
 
 def test_texts_of_scripts_never_become_markup() -> None:

@@ -154,7 +154,7 @@ export const trialView = {
   },
 
   option() {
-    const names = [...new Set(this.detail.results.flatMap(result => Object.keys(result.metrics)))];
+    const names = [...new Set(this.detail.results.flatMap(result => Object.keys(result.metrics)))].filter(name => !name.startsWith("st_"));
     const tuned = this.store.experiment.metrics.map(metric => metric.name),
       shown = names
         .filter(name => tuned.includes(name))
