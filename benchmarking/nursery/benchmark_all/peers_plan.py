@@ -5,6 +5,10 @@
     python benchmarking/nursery/benchmark_all/summarise.py --peers optuna.jsonl
 
 ``run_plan.py`` of the peers' folder takes it as well, for Syne Tune's methods.
+
+The peers' folder draws ``weight_decay`` of LCBench from a logarithmic scale; our benchmarks `network` and `rows` have the space of
+YAHPO Gym, where it is linear. Runs of peers on these grounds count only if their space is changed to ours (``"log": false`` in a copy
+of ``spaces.json``): random search of both libraries must then agree. TaskSet's spaces are the same.
 """
 
 from __future__ import annotations
