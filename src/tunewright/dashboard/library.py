@@ -45,6 +45,7 @@ STATUS_SECONDS: Final = 1.0
 """Seconds for which a status counts that depends on a lock."""
 _MOST_FEEDS: Final = 12
 """Journals that are kept in memory although no page follows them."""
+_SHOWN: Final = 8  # names in a message
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 _Stamp = tuple[int, ...]
@@ -288,7 +289,7 @@ class Library:
         """
         folder = self._folder(tag, name)
         if folder is None:
-            raise UnknownNameError("experiment", f"{tag}/{name}"[:200], ())
+            raise UnknownNameError("experiment", f"{tag}/{name}"[:200], list(self._entries)[-_SHOWN:])
         with self._lock:
             return self._entries.setdefault(f"{tag}/{name}", Entry(folder, self._cache))
 
