@@ -216,9 +216,14 @@ def test_ctrl_c_ends_the_job_and_deletes_the_files(make_account: Callable[..., A
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt, daemon=True)
-    thread.start()
-    code, result = account.verify()
-    thread.join()
+    # a process that a shell began in the background ignores the signal
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread.start()
+        code, result = account.verify()
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert code == 130
     assert CLEANED in account.out
     assert account.left() == ([], [], [])
