@@ -1,6 +1,6 @@
 // Parallel coordinates: an axis per hyperparameter; a range that is brushed on an axis filters the lines and the table below.
 import {h, card, choice, emptyNote} from "./dom.js";
-import {formatCount, formatNumber, formatValue, shortened} from "./format.js";
+import {formatCount, formatNumber, formatValue, shortened, plural} from "./format.js";
 import {Chart, axisType, sampledRows, themeColour, worstToBest} from "./charts.js";
 import {DataTable} from "./table.js";
 import {trialColumns} from "./trials.js";
@@ -210,7 +210,7 @@ export const parallelView = {
     this.text.textContent = [
       this.ranges.size
         ? `${formatCount(this.matching.length)} of ${formatCount(this.ranked.length)} trials lie in the ranges.`
-        : `${formatCount(this.ranked.length)} trials with a value. Drag along an axis to select a range.`,
+        : `${plural(this.ranked.length, "trial")} with a value. Drag along an axis to select a range.`,
       drawn < this.ranked.length ? `Lines: the best ${formatCount(MOST_LINES / 2)} trials and an even sample of the others.` : "",
     ]
       .filter(Boolean)
