@@ -32,9 +32,12 @@ class Server:
     """A process of ``tunewright dashboard``."""
 
     def __init__(self, home: Path, port: int = 0) -> None:
-        flags = ["--no_browser", "--port", str(port)] if port else ["--no_browser"]
+        if not port:  # none of those that the command chooses itself: another test could take it after a kill
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tunewright", "dashboard", *flags],
+            [sys.executable, "-m", "tunewright", "dashboard", "--no_browser", "--port", str(port)],
             env={**os.environ, "TUNEWRIGHT_HOME": str(home), "TUNEWRIGHT_DASHBOARD_TOKEN": TOKEN},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
