@@ -120,7 +120,6 @@ class LiveProgress(Callback):
     """
 
     def __init__(self, facts: ProgressFacts, console: Console) -> None:
-        self._facts = facts
         self._console = console
         self._view = ProgressView(facts)
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=True)
@@ -129,8 +128,8 @@ class LiveProgress(Callback):
     @override
     def on_experiment_start(self, history: History) -> None:
         """Start the table."""
-        self._console.print(Text(self._facts.title, style="bold"))
-        self._console.print(Text(f"Results: {self._facts.path}"), soft_wrap=True)
+        self._console.print(Text(self._view.facts.title, style="bold"))
+        self._console.print(Text(f"Results: {self._view.facts.path}"), soft_wrap=True)
         self._live.start()
         self._draw(history, 0.0, BackendSummary())
 
@@ -148,7 +147,7 @@ class LiveProgress(Callback):
 
     @override
     def on_request(self, history: History, request: RequestEvent) -> None:
-        self._facts = self._view.facts = changed_facts(self._facts, request)
+        self._view.facts = changed_facts(self._view.facts, request)
         self._live.console.print(Text(f"Request: {request_text(request)}", style="bold"))
 
     @override
@@ -172,7 +171,7 @@ class LiveProgress(Callback):
         for notice in dict.fromkeys(summary.notices):
             if notice not in self._said:
                 self._console.print(Text(notice), soft_wrap=True)
-        for line in closing_text(self._facts, history, outcome, summary).splitlines():
+        for line in closing_text(self._view.facts, history, outcome, summary).splitlines():
             text = wrapped(line, self._console.width, indent=_CLOSING_INDENT)
             self._console.print(Text(text), soft_wrap=True, highlight=False)
 

@@ -54,7 +54,6 @@ class NotebookProgress(Callback):
     """
 
     def __init__(self, facts: ProgressFacts) -> None:
-        self._facts = facts
         self._view = ProgressView(facts)
         self._handle: Any = None
         self._lines: list[Text] = []
@@ -64,7 +63,7 @@ class NotebookProgress(Callback):
     @override
     def on_experiment_start(self, history: History) -> None:
         """Begin the output."""
-        self._lines = [Text(self._facts.title, style="bold"), Text(f"Results: {self._facts.path}")]
+        self._lines = [Text(self._view.facts.title, style="bold"), Text(f"Results: {self._view.facts.path}")]
         self._handle = importlib.import_module("IPython.display").display(_html(self._lines), display_id=True)
 
     @override
@@ -80,7 +79,7 @@ class NotebookProgress(Callback):
 
     @override
     def on_request(self, history: History, request: RequestEvent) -> None:
-        self._facts = self._view.facts = changed_facts(self._facts, request)
+        self._view.facts = changed_facts(self._view.facts, request)
         self._say(Text(f"Request: {request_text(request)}", style="bold"))
 
     @override
@@ -101,7 +100,7 @@ class NotebookProgress(Callback):
         """Draw the last table, and the result below it."""
         self._notice(summary)
         table = self._view.trials(history)
-        self._draw(table, Text(""), Text(closing_text(self._facts, history, outcome, summary)))
+        self._draw(table, Text(""), Text(closing_text(self._view.facts, history, outcome, summary)))
 
     def _notice(self, summary: BackendSummary) -> None:
         for notice in summary.notices:
