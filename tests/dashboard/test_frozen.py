@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from tunewright.analysis import load
+from tunewright.analysis.one_run import one_run
 from tunewright.analysis.report import compare, comparison_page
+from tunewright.analysis.single import single_report
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.cli import main
@@ -51,7 +53,7 @@ def data_of(page: str) -> dict[str, Any]:
 @pytest.mark.usefixtures("tunewright_home")
 def test_the_file_has_the_documents_of_the_live_page_and_asks_nothing_of_a_network() -> None:
     outcome = outcome_of("RandomSearch", "one", n_trials=20)
-    page = experiment_file(outcome.folder)
+    page = experiment_file(outcome.folder, single_report(one_run(outcome.folder)))
     data = data_of(page)
     base = f"api/e/one/{outcome.folder.name}"
     assert data["start"] == f"#/e/one/{outcome.folder.name}/overview"
@@ -149,7 +151,7 @@ def broken_rules(page: Any) -> list[str]:
 def test_the_file_opens_from_disk_without_a_network(chromium: Any, tmp_path: Path) -> None:
     outcome = outcome_of("ASHA", "one", n_trials=40)
     one, two = tmp_path / "one.html", tmp_path / "two.html"
-    one.write_text(experiment_file(outcome.folder))
+    one.write_text(experiment_file(outcome.folder, single_report(one_run(outcome.folder))))
     for name in ("RandomSearch", "ASHA"):
         outcome_of(name, "two")
     two.write_text(comparison_file(comparison_page(compare(load("two")), title="two")))

@@ -136,13 +136,14 @@ def report(
         names = [counting[0].path.name if name == "@last" else name for name in names]
     path = Path(out or f"{names[0]}.html")
     if len(counting) == 1 and counting[0].record is not None:
-        _write(path, experiment_file(ExperimentFolder(counting[0].path)))
+        folder = ExperimentFolder(counting[0].path)
+        single = single_report(one_run(folder)) if load(folder).n_results else None
+        _write(path, experiment_file(folder, single))
         if n_older := len(shown) - 1:
             say(f"Note: {plural(n_older, 'older experiment')} of the same setup and seed left out")
-        if not shown.n_results:
-            say(f"{counting[0].name} has no results: the page shows its trials and their errors")
+        if single is None:
+            say(f"{folder.name} has no results: the page shows its trials and their errors")
         else:
-            single = single_report(one_run(counting[0].path))
             say(single_headline(single))
             for step in single.next_steps:
                 say(f"Next: {step.text}" + (f"\n      {step.command}" if step.command else ""))

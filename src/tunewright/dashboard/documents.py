@@ -14,6 +14,7 @@ from typing import Any, Final, TypedDict, cast, final
 
 from msgspec import Struct
 
+from tunewright.advice import NextStep
 from tunewright.callbacks.account import read_account
 from tunewright.dashboard.feed import ExperimentFeed, Number
 from tunewright.exceptions import TunewrightError
@@ -132,6 +133,11 @@ class Step(TypedDict):
 
     text: str
     command: str
+
+
+def steps_of(advice: Sequence[NextStep]) -> list[Step]:
+    """Advice as documents have it."""
+    return [{"text": step.text, "command": step.command} for step in advice]
 
 
 class MetricText(TypedDict):

@@ -28,6 +28,7 @@ from tunewright.dashboard.documents import (
     experiment_row,
     new_feed,
     read_stored,
+    steps_of,
 )
 from tunewright.dashboard.feed import ExperimentFeed, open_regular
 from tunewright.dashboard.row_cache import RowCache
@@ -243,10 +244,7 @@ class Entry:
         with suppress(TunewrightError, OSError, ValueError):
             history = replay_history(read_prefix(self.folder.journal_path, key[1]))
             facts = stored_facts(stored.metadata, self.folder.name, stored.metadata.bounds)
-            found = [
-                {"text": step.text, "command": step.command}
-                for step in next_steps(facts, history, stored.status)
-            ]
+            found = steps_of(next_steps(facts, history, stored.status))
         with self._lock:
             self._steps, self._steps_key = found, key
             self.version += 1

@@ -12,9 +12,10 @@ import msgspec
 
 from tunewright.analysis.one_run import one_run
 from tunewright.analysis.report import Page, single_page
-from tunewright.analysis.single import single_report
+from tunewright.analysis.single import SingleReport, single_report
 from tunewright.dashboard.analyses import contour, hypervolume_document, importance_document
 from tunewright.dashboard.details import TrialDetail, trial_detail
+from tunewright.dashboard.documents import steps_of
 from tunewright.dashboard.feed import ExperimentFeed
 from tunewright.dashboard.library import Entry
 from tunewright.dashboard.page import frozen_page
@@ -57,11 +58,18 @@ def comparison_file(page: Page) -> str:
     return frozen_page({f"api/compare/{name}": page}, start=f"#/compare/{name}", title=page.title)
 
 
-def experiment_file(folder: ExperimentFolder) -> str:
+def experiment_file(folder: ExperimentFolder, report: SingleReport | None) -> str:
     """One HTML file with all views of an experiment, as they are now.
 
     Curves are sampled as on the live page; of a large experiment the file has the contours of the most important
     hyperparameters, and the reports and last output of the best and the failed trials.
+
+    Parameters
+    ----------
+    folder
+        The experiment.
+    report
+        Its report; None: it has no results.
 
     Raises
     ------
@@ -69,11 +77,14 @@ def experiment_file(folder: ExperimentFolder) -> str:
         The experiment cannot be read, or an extra is missing.
     """
     entry = Entry(folder)
-    entry.find_steps()
+    if report is None:
+        entry.find_steps()
     feed, metadata = entry.open_feed(), entry.metadata
     place = f"e/{quote(folder.tag, safe=_URI)}/{quote(folder.name, safe=_URI)}"
     base = f"api/{place}"
     document = entry.document(control=False, is_frozen=True)
+    if report is not None:
+        document["next_steps"] = steps_of(report.next_steps)
     names = [axis["name"] for axis in document["space"] if axis["type"] != "constant"]
     paths: dict[str, object] = {
         "api/experiments": {"revision": "", "control": False, "experiments": [entry.row], "removed": []},
@@ -86,8 +97,8 @@ def experiment_file(folder: ExperimentFolder) -> str:
         names = [share["name"] for share in found["values"]]
     except TunewrightError as error:
         paths[f"{base}/importance"] = {"error": str(error)}
-    with suppress(TunewrightError):
-        paths[f"{base}/report"] = report_document(entry)
+    if report is not None:
+        paths[f"{base}/report"] = single_page(report)
     if len(metadata.metrics) > 1:
         with suppress(TunewrightError):
             paths[f"{base}/hypervolume"] = hypervolume_document(metadata, feed)
