@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, final
 
-from tunewright.backends.engine.context import ENDING_PERIOD, STATUS_PERIOD, EngineContext
+from tunewright.backends.engine.context import EngineContext
 from tunewright.backends.engine.job_service import CreateOutcome, FailureCause, JobState, JobStatus
 from tunewright.backends.engine.run_meter import RunMeter
 from tunewright.backends.engine.submission import Submitter
@@ -46,6 +46,8 @@ class WorkerTimes:
     """A lease that was not renewed for so long is revoked."""
     take: float
     """Age of a job at which its workers take no more runs."""
+    hand_over: float
+    """Age of a job at which the runs of its workers are ended, to go on elsewhere."""
     idle: float
     """A job that could be spared for so long is drained."""
 
@@ -146,6 +148,8 @@ class WorkerJob:
     @property
     def age(self) -> float:
         """Real seconds since its workers began, never less than the true age."""
+        if self._status is not None and self._status.started is not None:
+            return time.time() - self._status.started
         if self._is_attached:
             return time.time() - self._created
         return 0.0 if self._trains_since is None else time.monotonic() - self._trains_since
@@ -302,7 +306,8 @@ class WorkerFleet:
         lost: set[str] = set()
         if self._jobs and time.monotonic() >= self._statuses_at and not self._context.jobs.list_delay():
             is_ending = any(job.is_stopped or number in self._draining for number, job in self._jobs.items())
-            period = ENDING_PERIOD if is_ending else STATUS_PERIOD
+            settings = self._context.settings
+            period = settings.ending_period if is_ending else settings.status_period
             self._statuses_at = time.monotonic() + self._context.time.interval(period)
             with self._context.suppress_transient():
                 self._read_statuses(lost)
@@ -398,7 +403,7 @@ class WorkerFleet:
                 self._n_created += 1
             with self._context.suppress_transient():
                 self._create(job)
-            soon = time.monotonic() + self._context.time.interval(STATUS_PERIOD)
+            soon = time.monotonic() + self._context.time.interval(self._context.settings.status_period)
             self._statuses_at = min(self._statuses_at, soon)
 
     def _next_create_at(self) -> float:
@@ -438,7 +443,7 @@ class WorkerFleet:
 
     def _serves(self, job: WorkerJob) -> bool:
         """Whether a job takes runs, and will for a while."""
-        lead = self._context.time.seconds(_LEAD_SECONDS)
+        lead = min(self._context.time.seconds(_LEAD_SECONDS), self._times.take / 2)
         return job.order.number not in self._draining and job.age < self._times.take - lead
 
     def _drain_spare(self, n_wanted: int) -> None:
@@ -460,5 +465,5 @@ class WorkerFleet:
         if number not in self._draining:
             self._board.drain(number)
             self._draining.add(number)
-            soon = time.monotonic() + self._context.time.interval(ENDING_PERIOD)
+            soon = time.monotonic() + self._context.time.interval(self._context.settings.ending_period)
             self._statuses_at = min(self._statuses_at, soon)

@@ -7,12 +7,13 @@ from typing import Final, final
 
 from typing_extensions import override
 
+from tunewright.backends.engine.folder_backend import JOB_LOG
 from tunewright.backends.engine.folder_channel import FolderCheckpoints
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.plugin import BackendPlugin, Description, ExperimentContext, FileLog, TrialLog
 from tunewright.backends.slurm.backend import SlurmBackend, make_channel
 from tunewright.backends.slurm.config import SlurmConfig
-from tunewright.backends.slurm.job_service import JOB_LOG, job_script
+from tunewright.backends.slurm.job_service import job_script
 from tunewright.trial import Checkpoint, Run, Start
 
 
@@ -70,7 +71,7 @@ class SlurmPlugin(BackendPlugin[SlurmConfig]):
         channel = make_channel(context.script, config, folder)
         name = JobOrder(run=Run(trial_id=0, attempt=0, until=first.until), config=first.config).name
         return job_script(
-            config, f"tw-{context.tag}-{name.key}", channel.run_folder(name), channel.command(name)
+            config, f"tw-{context.tag}-{name.key}", channel.run_folder(name), channel.command(name.key)
         )
 
     @override

@@ -1,0 +1,205 @@
+"""The backend of the page "A backend of your own", in jobs and in workers mode, and what happens to its workers."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import pytest
+from typing_extensions import override
+
+from tunewright.backends.engine import (
+    EngineSettings,
+    FolderBackend,
+    channel_for,
+    worker_times,
+)
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.interfaces import Backend
+from tunewright.metric import Metric
+from tunewright.space import Float, SearchSpace
+from tunewright.testing import training_script
+from tunewright.testing.backend_contract import BackendContract
+from tunewright.testing.events import EventReader
+from tunewright.testing.training_script import training_config
+from tunewright.trial import OpenRun, Run
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "own_backend.md"
+
+
+def module_of_the_page() -> ModuleType:
+    """The first Python block of the page."""
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
+    module = ModuleType("my_engine")
+    sys.modules[module.__name__] = module  # dataclasses look it up
+    exec(compile(code, str(PAGE), "exec"), module.__dict__)  # noqa: S102
+    return module
+
+
+MY_ENGINE = module_of_the_page()
+TIMES = worker_times(lease=6.0, idle=3600.0)
+
+
+def benchmark(n_workers: int) -> RealBenchmarkDefinition:
+    return RealBenchmarkDefinition(
+        name="training_script",
+        script=str(training_script.PATH),
+        space=SearchSpace({"x": Float(0.0, 1.0)}),
+        metrics=(Metric("loss"),),
+        resource_attr=training_script.RESOURCE_ATTR,
+        n_workers=n_workers,
+    )
+
+
+class ProcessBackend(FolderBackend):
+    """As the plugin of the page builds it, but with short times."""
+
+    def __init__(
+        self, folder: Path, *, n_workers: int, is_workers: bool, processes: Any, job_seconds: float = 0.0
+    ) -> None:
+        times = worker_times(job_seconds, lease=6.0, idle=3600.0) if job_seconds else TIMES
+        self.channel = channel_for(
+            benchmark(n_workers),
+            folder / "trials",
+            checkpoint_seconds=0.0,
+            workers=times if is_workers else None,
+        )
+        self.channel.period = 0.05
+        self.jobs = MY_ENGINE.ProcessJobs(self.channel, folder.name)
+        self.jobs.processes = processes
+        settings = EngineSettings(
+            engine="Processes", n_workers=n_workers, status_period=0.5, ending_period=0.05
+        )
+        super().__init__(self.channel, self.jobs, settings, answer_seconds=0.02)
+
+
+class TestJobs(BackendContract):
+    epoch_seconds: ClassVar[float] = 0.1
+    is_workers: ClassVar[bool] = False
+
+    processes: ClassVar[dict[str, subprocess.Popen[bytes]]] = {}
+    """Of the tuners of a test, which share this process."""
+
+    @pytest.fixture(autouse=True)
+    def reap(self) -> Iterator[None]:
+        yield
+        for process in self.processes.values():
+            process.wait(60)
+        self.processes.clear()
+
+    @override
+    def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
+        return ProcessBackend(
+            folder, n_workers=n_workers, is_workers=self.is_workers, processes=self.processes
+        )
+
+
+class TestWorkers(TestJobs):
+    is_workers: ClassVar[bool] = True
+    is_run_a_job: ClassVar[bool] = False
+
+
+class Tuner:
+    """A backend, and its events."""
+
+    def __init__(self, folder: Path, processes: dict[str, subprocess.Popen[bytes]], **options: Any) -> None:
+        options = {"n_workers": 1, "is_workers": False, **options}
+        self.backend = ProcessBackend(folder, processes=processes, **options)
+        self.channel = self.backend.channel
+        self.events = EventReader(self.backend, patience=60.0)
+        self.processes = processes
+
+    def start(self, trial_id: int = 0, *, epochs: int, seconds: float = 0.3) -> None:
+        self.backend.start(Run(trial_id=trial_id, attempt=0), training_config(epochs=epochs, seconds=seconds))
+
+    def check_whole(self, epochs: int, *, trial_id: int = 0, retries: int = 1) -> None:
+        """Each epoch was reported, and the run ended well after so many retries."""
+        ended = self.events.until_ended(trial_id)
+        assert (ended.exit, ended.error) == (0, "")
+        reports = [one for one in self.events.reports if one.trial_id == trial_id]
+        assert {one.resource for one in reports} == set(range(1, epochs + 1))
+        assert max(one.retry for one in reports) == retries
+
+
+@pytest.fixture
+def open_tuner(tmp_path: Path) -> Iterator[Callable[..., Tuner]]:
+    """Opens tuners of one experiment, each as a new process would."""
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    opened: list[Tuner] = []
+
+    def make(*runs: OpenRun, **options: Any) -> Tuner:
+        opened.append(Tuner(tmp_path, processes, **options))
+        opened[-1].backend.attach(runs)
+        return opened[-1]
+
+    yield make
+    opened[-1].backend.close()
+    for process in processes.values():
+        process.wait(60)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("is_workers", [False, True])
+def test_a_lost_job_is_replaced_from_the_last_copy(
+    open_tuner: Callable[..., Tuner], is_workers: bool
+) -> None:
+    """A killed runner or worker leaves no end; the retry goes on after a checkpoint on the way, and each epoch is heard."""
+    tuner = open_tuner(is_workers=is_workers)
+    tuner.start(epochs=6)
+    tuner.events.until_reported(0, 2)
+    (process,) = tuner.processes.values()
+    (run,) = children(process.pid)
+    process.kill()
+    tuner.check_whole(6)
+    first = [one.resource for one in tuner.events.reports if one.retry == 0]
+    second = [one.resource for one in tuner.events.reports if one.retry == 1]
+    assert 1 < second[0] <= first[-1] + 1
+    assert not Path(f"/proc/{run}").exists()
+    assert len(tuner.processes) == 2
+
+
+@pytest.mark.parametrize("is_workers", [False, True])
+def test_a_job_that_the_engine_ends_stores_its_checkpoint(
+    open_tuner: Callable[..., Tuner], is_workers: bool
+) -> None:
+    """SIGTERM to the job alone, as before a time limit: no epoch is trained twice."""
+    tuner = open_tuner(is_workers=is_workers)
+    tuner.start(epochs=6)
+    tuner.events.until_reported(0, 2)
+    (process,) = tuner.processes.values()
+    process.send_signal(signal.SIGTERM)
+    tuner.check_whole(6)
+    assert [one.resource for one in tuner.events.reports] == list(range(1, 7))
+
+
+def test_a_script_that_the_cluster_ends_is_retried(open_tuner: Callable[..., Tuner]) -> None:
+    """A cluster signals all processes of a job: the script's death by SIGTERM is not its own failure."""
+    tuner = open_tuner()
+    tuner.start(epochs=4)
+    tuner.events.until_reported(0, 1)
+    for pid in children(tuner.processes["0-0-0"].pid):
+        os.kill(pid, signal.SIGTERM)
+    tuner.check_whole(4)
+
+
+def test_a_run_is_begun_once(open_tuner: Callable[..., Tuner]) -> None:
+    """A second job of the same name, as after a lost answer, leaves the run alone."""
+    tuner = open_tuner()
+    tuner.start(epochs=2)
+    tuner.events.until_reported(0, 1)
+    second = subprocess.run(tuner.channel.command("0-0-0"), capture_output=True, text=True, check=False)
+    assert second.returncode == 0
+    assert "was begun before" in second.stderr
+    tuner.check_whole(2, retries=0)
+    assert [one.seq for one in tuner.events.reports] == [1, 2]
+    assert tuner.channel.heartbeat("0-0-0")
