@@ -72,7 +72,7 @@ class SlurmConfig(BackendConfig):
     close_seconds: float = 120.0
     """Longest wait for jobs to end when the tuner ends."""
     max_retries: int = 20
-    """New jobs of a trial after time limits, preemptions and lost nodes, before it has failed."""
+    """New jobs of a trial after preemptions and lost nodes, before it has failed; those after time limits do not count."""
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "cpus_per_trial", "signal_seconds")
