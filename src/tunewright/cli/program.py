@@ -50,13 +50,13 @@ def program(tokens: Sequence[str] = ()) -> App:
             if name not in _OF_BACKENDS:
                 app.command(f"{__package__}.{target}", name=name)
             elif not tokens:
-                app.command(_maker(target)((), all_backends=True))
+                app.command(_load_maker(target)((), all_backends=True))
             elif tokens[0] == name:
-                app.command(_maker(target)(tokens))
+                app.command(_load_maker(target)(tokens))
     return app
 
 
-def _maker(target: str) -> Callable[..., App]:
+def _load_maker(target: str) -> Callable[..., App]:
     """The function that makes an app with the flags of a backend."""
     module, _, name = target.partition(":")
     return cast("Callable[..., App]", getattr(importlib.import_module(f"{__package__}.{module}"), name))
