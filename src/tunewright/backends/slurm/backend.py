@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Final, final
 
-from tunewright.backends.engine import (
-    EngineBackend,
-    EngineContext,
-    EngineSettings,
-    JobDispatcher,
-    Notices,
-    ServiceTime,
-)
+from tunewright.backends.engine import EngineSettings, FolderBackend, Notices, channel_for, worker_times
 from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
-from tunewright.backends.engine.folder_channel import FolderChannel, order_template
+from tunewright.backends.engine.folder_channel import FolderChannel
 from tunewright.backends.slurm.commands import SlurmCommands
-from tunewright.backends.slurm.config import SlurmConfig
+from tunewright.backends.slurm.config import SlurmConfig, seconds_of
 from tunewright.backends.slurm.job_service import SlurmJobs
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
-from tunewright.interfaces import Backend
 
 _STATUS_PERIOD: Final = 15.0
-_LEAST_ANSWER: Final = 0.5
-"""Seconds between two looks of a runner at its control file are at most twice this."""
 
 
 @final
-class SlurmBackend(EngineBackend, Backend):
-    """Runs trials as jobs of a Slurm cluster; reports, requests and checkpoints go through a folder that all nodes see.
+class SlurmBackend(FolderBackend):
+    """Runs trials as jobs of a Slurm cluster, or on jobs that take run after run; reports, requests and checkpoints go through a folder that all nodes see.
 
     One squeue shows all jobs. Time limits, preemption and lost nodes become retries from the newest checkpoint.
 
@@ -57,12 +48,10 @@ class SlurmBackend(EngineBackend, Backend):
         notices = Notices()
         channel = make_channel(benchmark, config, folder)
         commands = SlurmCommands()
-        context = EngineContext(
-            jobs=SlurmJobs(commands, channel, config, experiment),
-            channel=channel,
-            costs=FlatCosts(notices, calls=commands.calls if config.price_per_hour else {}),
-            prices=FlatPrices(config.partition or "the default partition", config.price_per_hour),
-            settings=EngineSettings(
+        super().__init__(
+            channel,
+            SlurmJobs(commands, channel, config, experiment),
+            EngineSettings(
                 engine="Slurm",
                 n_workers=benchmark.n_workers,
                 max_retries=config.max_retries,
@@ -72,10 +61,10 @@ class SlurmBackend(EngineBackend, Backend):
                 ending_period=config.squeue_seconds,
                 cleanup_hint=f"scancel --name ends a job; squeue --me shows those of tw-{experiment}",
             ),
-            time=ServiceTime(speed=1.0, min_interval=_LEAST_ANSWER),
+            costs=FlatCosts(notices, calls=commands.calls if config.price_per_hour else {}),
+            prices=FlatPrices(config.partition or "the default partition", config.price_per_hour),
             notices=notices,
         )
-        super().__init__(context, JobDispatcher(context))
 
 
 def make_channel(benchmark: RealBenchmarkDefinition, config: SlurmConfig, folder: Path) -> FolderChannel:
@@ -86,16 +75,20 @@ def make_channel(benchmark: RealBenchmarkDefinition, config: SlurmConfig, folder
     SettingsError
         There is no such script, or a setting cannot work.
     """
-    if benchmark.until_as_max_resource and not benchmark.max_resource_attr:
-        raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
     if benchmark.instance_count > 1:
         raise SettingsError(f"instance_count={benchmark.instance_count}: a trial on Slurm has one node")
-    return FolderChannel(
+    workers = None
+    if config.execution == "workers":
+        limit = seconds_of(config.time_limit)
+        workers = worker_times(
+            math.inf if limit is None else limit, lease=config.silent_after, idle=config.idle_after
+        )
+    return channel_for(
+        benchmark,
         folder,
-        order_template(benchmark),
         python=config.python or ("python3" if config.container else sys.executable),
-        until_name=(benchmark.max_resource_attr or "") if benchmark.until_as_max_resource else "",
         abandon_seconds=config.abandon_after,
         checkpoint_seconds=config.checkpoint_seconds,
         silent_seconds=config.silent_after,
+        workers=workers,
     )

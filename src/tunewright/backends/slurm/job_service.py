@@ -63,6 +63,8 @@ _ENDED: Final = {
         JobState.FAILED,
     ),
 }
+ENDED_STATES: Final = frozenset(_ENDED)
+"""Slurm's words for jobs that have ended, and ours."""
 _LOST: Final = {
     "CANCELLED": "was cancelled, though not by this tuner",
     "PREEMPTED": "was preempted",
@@ -285,7 +287,8 @@ def _status(job: QueuedJob) -> JobStatus:
     ended = None if state is None else job.ended or time.time()
     if state is None:
         state = JobState.STARTING if job.state in _STARTING else JobState.RUNNING
-    return JobStatus(state=state, detail=job.state, created=job.submitted, ended=ended)
+    started = None if state is JobState.STARTING else job.started
+    return JobStatus(state=state, detail=job.state, created=job.submitted, started=started, ended=ended)
 
 
 def _gone(created: float) -> JobStatus:
