@@ -113,6 +113,9 @@ class Training:
         Called with the end once it was sent; not called for one that vanished.
     """
 
+    look_seconds: float | None = None
+    """Service seconds between two looks for requests; None: as the channel says."""
+
     def __init__(self, stage: Stage, order: RunOrder, channel: Channel, ended: Callable[[End], None]) -> None:
         self._stage = stage
         self._order = order
@@ -123,7 +126,7 @@ class Training:
         self._seq = 0
         self._began = time.monotonic()
         self._seconds = float(order.config["seconds"])
-        self._look_seconds = channel.poll_seconds * stage.speed
+        self._look_seconds = self.look_seconds or channel.poll_seconds * stage.speed
         self.is_over = False
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)

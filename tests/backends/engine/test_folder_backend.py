@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,15 +17,15 @@ from typing import Any, ClassVar
 import pytest
 from typing_extensions import override
 
-from tunewright.backends.engine import (
-    EngineSettings,
-    FolderBackend,
-    channel_for,
-    worker_times,
-)
+from tunewright.backends.engine import EngineSettings, FolderBackend, channel_for, worker_times
+from tunewright.backends.engine.folder_channel import FolderTaskBoard
+from tunewright.backends.engine.job_service import JobName, JobOrder
+from tunewright.backends.engine.worker_jobs import WorkerJobOrder
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.interfaces import Backend
 from tunewright.metric import Metric
+from tunewright.runner.folder_worker import FolderWorkerFacts, FolderWorkplace
+from tunewright.runner.worker import WorkerFacts
 from tunewright.space import Float, SearchSpace
 from tunewright.testing import training_script
 from tunewright.testing.backend_contract import BackendContract
@@ -44,7 +46,6 @@ def module_of_the_page() -> ModuleType:
 
 
 MY_ENGINE = module_of_the_page()
-TIMES = worker_times(lease=6.0, idle=3600.0)
 
 
 def benchmark(n_workers: int) -> RealBenchmarkDefinition:
@@ -62,9 +63,17 @@ class ProcessBackend(FolderBackend):
     """As the plugin of the page builds it, but with short times."""
 
     def __init__(
-        self, folder: Path, *, n_workers: int, is_workers: bool, processes: Any, job_seconds: float = 0.0
+        self,
+        folder: Path,
+        *,
+        n_workers: int,
+        is_workers: bool,
+        processes: dict[str, subprocess.Popen[bytes]],
+        job_seconds: float = math.inf,
+        idle: float = 3600.0,
+        max_retries: int = 10,
     ) -> None:
-        times = worker_times(job_seconds, lease=6.0, idle=3600.0) if job_seconds else TIMES
+        times = worker_times(job_seconds, lease=6.0, idle=idle)
         self.channel = channel_for(
             benchmark(n_workers),
             folder / "trials",
@@ -75,7 +84,11 @@ class ProcessBackend(FolderBackend):
         self.jobs = MY_ENGINE.ProcessJobs(self.channel, folder.name)
         self.jobs.processes = processes
         settings = EngineSettings(
-            engine="Processes", n_workers=n_workers, status_period=0.5, ending_period=0.05
+            engine="Processes",
+            n_workers=n_workers,
+            max_retries=max_retries,
+            status_period=0.5,
+            ending_period=0.05,
         )
         super().__init__(self.channel, self.jobs, settings, answer_seconds=0.02)
 
@@ -140,6 +153,10 @@ def open_tuner(tmp_path: Path) -> Iterator[Callable[..., Tuner]]:
         return opened[-1]
 
     yield make
+    for process in processes.values():
+        if process.poll() is None:  # a test that failed may have left it frozen
+            for pid in (*children(process.pid), process.pid):
+                os.kill(pid, signal.SIGCONT)
     opened[-1].backend.close()
     for process in processes.values():
         process.wait(60)
@@ -203,3 +220,127 @@ def test_a_run_is_begun_once(open_tuner: Callable[..., Tuner]) -> None:
     tuner.check_whole(2, retries=0)
     assert [one.seq for one in tuner.events.reports] == [1, 2]
     assert tuner.channel.heartbeat("0-0-0")
+
+
+def test_a_frozen_worker_loses_its_run(open_tuner: Callable[..., Tuner]) -> None:
+    """Its lease is not renewed, and another worker is begun; when it wakes up, it says nothing more about the run and ends."""
+    tuner = open_tuner(is_workers=True)
+    tuner.start(epochs=5)
+    tuner.events.until_reported(0, 2)
+    (process,) = tuner.processes.values()
+    (run,) = children(process.pid)
+    for pid in (run, process.pid):
+        os.kill(pid, signal.SIGSTOP)
+    tuner.check_whole(5)
+    assert len(tuner.processes) == 2
+    written = (tuner.channel.run_folder(JobName(0, 0, 0)) / "messages").read_text()
+    os.kill(process.pid, signal.SIGCONT)
+    os.kill(run, signal.SIGCONT)
+    assert process.wait(60) == 0
+    assert (tuner.channel.run_folder(JobName(0, 0, 0)) / "messages").read_text() == written
+
+
+def test_workers_take_run_after_run_and_are_followed(open_tuner: Callable[..., Tuner]) -> None:
+    """A worker near its time limit hands its run over: no epoch is trained twice, and no retry is counted as a loss."""
+    tuner = open_tuner(is_workers=True, job_seconds=4.0, max_retries=0)
+    for trial_id in range(2):
+        tuner.start(trial_id, epochs=1)
+        tuner.events.until_ended(trial_id)
+    assert len(tuner.processes) == 1
+    tuner.start(2, epochs=20)
+    assert tuner.events.until_ended(2).exit == 0
+    resources = [one.resource for one in tuner.events.reports if one.trial_id == 2]
+    assert resources == list(range(1, 21))
+    assert len(tuner.processes) >= 2
+
+
+def test_an_idle_worker_ends(open_tuner: Callable[..., Tuner]) -> None:
+    tuner = open_tuner(is_workers=True, idle=0.1)
+    tuner.start(epochs=1)
+    tuner.check_whole(1, retries=0)
+    (process,) = tuner.processes.values()
+    while process.poll() is None:
+        tuner.events.drain()
+    assert process.returncode == 0
+
+
+class Board:
+    """Both sides of the tasks in a folder: a tuner's board and two workers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.channel = channel_for(benchmark(2), folder, workers=worker_times())
+        self.channel.prepare()
+        self.board = FolderTaskBoard(self.channel, lambda key: f"job-{key}")
+        self.workers = [self.worker(number) for number in range(2)]
+
+    def worker(self, number: int) -> FolderWorkplace:
+        order = WorkerJobOrder(number=number, n_instances=1, dollars_per_hour=0.0)
+        self.channel.place(order, f"job-{order.key}")
+        facts = WorkerFacts(number, 1, 60.0, 1e5, 1e5, 1e5, 0.0)
+        return FolderWorkplace(
+            self.channel.job_folder(order.key), FolderWorkerFacts(f"job-{order.key}", facts, 60.0)
+        )
+
+    def post(self, trial_id: int = 0) -> str:
+        order = JobOrder(run=Run(trial_id=trial_id, attempt=0), config={})
+        self.board.post(order)
+        return order.key
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Board:
+    return Board(tmp_path)
+
+
+def test_one_worker_gets_a_run(board: Board) -> None:
+    first, second = board.workers
+    key = board.post()
+    assert first.waiting() == second.waiting() == [key]
+    lease = first.claim(key)
+    assert lease is not None
+    assert second.claim(key) is None
+    assert board.board.holder(key) == "job-0-1-0"
+    board.post()  # again, as after an error
+    assert second.claim(key) is None
+    assert not board.board.withdraw(key)
+    first.give_back(lease)
+    assert (board.board.list_tasks().waiting, board.board.list_tasks().leases) == (set(), {})
+
+
+def test_a_run_that_is_taken_back_is_claimed_by_no_worker(board: Board) -> None:
+    key = board.post()
+    assert board.board.withdraw(key)
+    assert board.workers[0].claim(key) is None
+    assert board.board.list_tasks().leases == {}
+
+
+def test_a_lease_is_taken_away_unless_it_was_renewed(board: Board) -> None:
+    (worker, _), key = board.workers, board.post()
+    lease = worker.claim(key)
+    assert lease is not None
+    old = board.board.list_tasks().leases[key]
+    assert worker.renew(lease)
+    assert not board.board.revoke(key, old)
+    assert worker.renew(lease)
+    assert board.board.revoke(key, board.board.list_tasks().leases[key])
+    assert not worker.renew(lease)
+    worker.give_back(lease)
+    assert board.board.list_tasks().leases == {}
+
+
+def test_a_worker_that_is_drained_hears_of_it(board: Board) -> None:
+    assert not board.workers[1].is_draining()
+    board.board.drain(1)
+    assert board.workers[1].is_draining()
+    assert board.board.draining() == {1}
+
+
+def test_trouble_of_the_file_system_passes_and_a_removed_folder_does_not(board: Board) -> None:
+    worker = board.workers[0]
+    assert worker.is_passing(OSError(5, "Input/output error"))
+    assert not worker.is_passing(PermissionError())
+    assert not worker.is_passing(ValueError())
+    shutil.rmtree(board.channel.root)
+    with pytest.raises(FileNotFoundError) as error:
+        worker.waiting()
+    assert not worker.is_passing(error.value)

@@ -319,6 +319,17 @@ class WorkerFleet:
         """A run ended on a worker: the jobs are sound."""
         self._n_failures = 0
 
+    def give_up(self, full_name: str) -> None:
+        """Replace a job whose only worker is silent, whatever the engine says of it; a job of several workers is left alone."""
+        for job in self.jobs:
+            key = job.order.key
+            if job.order.n_instances > 1 or not job.is_created or job.is_stopped:
+                continue
+            if self._context.jobs.full_name(key) == full_name:
+                self._context.jobs.stop(key)
+                job.stopped()
+                self._drain(job.order.number)
+
     def drain_all(self) -> None:
         """Ask all jobs to end once their runs have ended; jobs that may exist are asked too."""
         for number, job in list(self._jobs.items()):

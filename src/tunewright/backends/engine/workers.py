@@ -232,9 +232,11 @@ class WorkerDispatcher(Dispatcher):
         if version is None:
             return key not in self._listing.waiting
         is_stale = self._leases.is_stale(key, version, now)
-        is_lost = bool(lost_jobs) and self._board.holder(key) in lost_jobs
-        if not (is_stale or is_lost) or not self._board.revoke(key, version):
+        holder = self._board.holder(key) if is_stale or lost_jobs else ""
+        if not (is_stale or holder in lost_jobs) or not self._board.revoke(key, version):
             return False
+        if is_stale:
+            self._fleet.give_up(holder)
         self._context.notices.add(f"run {key} lost its worker, and goes on elsewhere")
         return True
 
