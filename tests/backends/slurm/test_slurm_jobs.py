@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,10 +14,13 @@ import pytest
 
 from tunewright.backends.engine.folder_channel import FolderChannel, order_template
 from tunewright.backends.engine.job_service import CreateOutcome, FailureCause, JobOrder, JobState
+from tunewright.backends.slurm import examination
 from tunewright.backends.slurm.commands import SlurmCommands
 from tunewright.backends.slurm.config import SlurmConfig, seconds_of
 from tunewright.backends.slurm.job_service import SlurmJobs, job_script
+from tunewright.backends.slurm.plugin import PLUGIN
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.cli import main
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.metric import Metric
 from tunewright.space import Float, SearchSpace
@@ -43,7 +47,7 @@ class Commands:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        for name in ("sbatch", "squeue", "scancel"):
+        for name in ("sbatch", "squeue", "scancel", "sinfo"):
             self.answer(name)
 
     def answer(self, name: str, output: str = "", *, error: str = "") -> None:
@@ -55,6 +59,14 @@ class Commands:
             f'#!/bin/sh\necho "$@" >> "$0.calls"\ncat "$0.stdout"\ncat "$0.stderr" >&2\nexit {1 if error else 0}\n'
         )
         file.chmod(0o755)
+
+    def run_jobs(self) -> None:
+        """Let sbatch run each script at once, on a cluster of one partition."""
+        script = (
+            '#!/bin/bash\nlog=$(sed -n "s/#SBATCH --output=//p" "$2")\nbash "$2" >> "$log" 2>&1\necho 7\n'
+        )
+        (self._folder / "sbatch").write_text(script)
+        self.answer("sinfo", "main*|up|2:00:00|3|8|16000|gpu:4\n")
 
     def calls(self, name: str) -> list[str]:
         file = self._folder / f"{name}.calls"
@@ -260,3 +272,65 @@ def test_a_machine_without_slurm_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackendError, match="sbatch, squeue, scancel"):
         SlurmCommands().check()
+
+
+# --- doctor
+
+
+def examined(folder: Path, **settings: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """Facts and remedies by what was looked at."""
+    findings = list(PLUGIN.examine(SlurmConfig(**settings), folder))
+    return {one.what: one.found for one in findings}, {one.what: one.remedy for one in findings if one.remedy}
+
+
+def test_the_doctor_runs_a_job(commands: Commands, tmp_path: Path) -> None:
+    commands.run_jobs()
+    facts, remedies = examined(tmp_path / "doctor", time_limit="1:00:00", setup=("echo from the setup",))
+    assert not remedies
+    assert facts["partition main (default)"] == "3 nodes of 8 CPUs, 16000 MB, gpu:4; time limit 2:00:00"
+    assert facts["Python"] == f"{platform.python_version()}, {sys.executable}"
+    assert facts["setup"].endswith("from the setup")
+    assert commands.calls("scancel")
+    assert not (tmp_path / "doctor").exists()
+
+
+def test_the_doctor_names_remedies(commands: Commands, tmp_path: Path) -> None:
+    commands.run_jobs()
+    _, remedies = examined(tmp_path / "doctor", partition="gpu", python="/no/python")
+    assert remedies["partition gpu"] == "--partition main"
+    assert "--python" in remedies["job"]
+    _, remedies = examined(tmp_path / "doctor", time_limit="1-00:00:00")
+    assert "at most 2:00:00" in remedies["partition main (default)"]
+    commands.answer("sbatch", error="sbatch: error: AssocMaxSubmitJobLimit")
+    assert "job" in examined(tmp_path / "doctor")[1]
+    commands.answer("sinfo", error="sinfo: error: Unable to contact slurm controller")
+    facts, remedies = examined(tmp_path / "doctor")
+    assert "Unable to contact" in facts["Slurm"]
+    assert remedies
+
+
+def test_the_doctor_says_that_a_file_of_the_node_is_not_seen(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "LATE_SECONDS", 0.0)
+    commands.answer("sinfo", "main*|up|infinite|3|8|16000|(null)\n")
+    _, remedies = examined(tmp_path / "doctor")
+    assert "--shared_folder" in remedies["shared folder"]
+
+
+def test_a_time_limit_on_the_command_line_is_that_of_slurm(
+    commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not a number of seconds, as other times of command lines."""
+    commands.run_jobs()
+    with pytest.raises(SystemExit):
+        main(["doctor", "--backend", "slurm", "--time_limit", "1-12"])
+    out = capsys.readouterr().out
+    assert "--time_limit 1-12 is longer" in out
+    assert "a job of one second" in out
+
+
+def test_a_flag_of_a_backend_needs_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["doctor", "--partition", "gpu"])
+    assert "--backend slurm" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Slurm's commands: sbatch, squeue and scancel of this machine. Nothing else of Slurm is needed, accounting neither."""
+"""Slurm's commands on this machine. Trials need sbatch, squeue and scancel alone; sacct is asked for reasons where there is accounting."""
 
 from __future__ import annotations
 
@@ -74,6 +74,25 @@ class QueuedJob:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """A line of sinfo: the nodes of a partition that are alike."""
+
+    name: str
+    is_default: bool
+    is_up: bool
+    time_limit: str
+    """As Slurm writes it, such as ``1-00:00:00`` or ``infinite``."""
+    n_nodes: int
+    cpus: str
+    """Of a node; with a plus sign: at least so many."""
+    memory: str
+    """Of a node in MB, as :attr:`cpus`."""
+    gres: str
+    """Generic resources of a node, such as ``gpu:4``; empty: none."""
+
+
+@final
 class SlurmCommands:
     """Calls Slurm's commands, and counts them.
 
@@ -100,6 +119,37 @@ class SlurmCommands:
                 f"Slurm's {', '.join(missing)} cannot be found: run the tuner on a login node of the cluster, "
                 "or on any machine with the slurm-client package and the cluster's slurm.conf"
             )
+
+    def version(self) -> str:
+        """Version of the commands, such as ``slurm-wlm 24.11.5``.
+
+        Raises
+        ------
+        SlurmError
+            Slurm's configuration cannot be found.
+        """
+        return self._run("sinfo", "--version").strip()
+
+    def partitions(self) -> list[Partition]:
+        """The partitions that this user may see; one with nodes of several kinds has several lines.
+
+        Raises
+        ------
+        SlurmError
+            There is no answer.
+        """
+        lines = self._run("sinfo", "-h", "-o", "%P|%a|%l|%D|%c|%m|%G").splitlines()
+        return [_partition(line) for line in lines if line.count("|") >= 6]
+
+    def has_accounting(self) -> bool:
+        """Whether sacct answers: the cluster stores facts of jobs that have ended."""
+        if shutil.which("sacct") is None:
+            return False
+        try:
+            self._run("sacct", "-n", "-X", "-S", "now", "-o", "JobID")
+        except SlurmError:
+            return False
+        return True
 
     def submit(self, script: Path) -> str:
         """Submit a script; the id of its job.
@@ -141,7 +191,7 @@ class SlurmCommands:
         self._run("scancel", "--quiet", "-u", getpass.getuser(), "--name", name)
 
     def _run(self, command: str, *arguments: str) -> str:
-        self.calls[command] += 1
+        self.calls[command] = self.calls.get(command, 0) + 1
         try:
             done = subprocess.run(
                 [command, *arguments],
@@ -188,6 +238,20 @@ def _parse(line: str) -> QueuedJob:
         reason="" if reason == "None" else reason,
         submitted=_seconds(submitted) or 0.0,
         ended=_seconds(ended),
+    )
+
+
+def _partition(line: str) -> Partition:
+    name, available, time_limit, n_nodes, cpus, memory, gres = line.split("|", 6)
+    return Partition(
+        name=name.rstrip("*"),
+        is_default=name.endswith("*"),
+        is_up=available == "up",
+        time_limit=time_limit,
+        n_nodes=int(n_nodes),
+        cpus=cpus,
+        memory=memory,
+        gres="" if gres == "(null)" else gres,
     )
 
 

@@ -33,7 +33,7 @@ class SlurmConfig(BackendConfig):
     """Account that the jobs are charged to."""
     qos: str = ""
     """Quality of service of the jobs."""
-    time_limit: str = field(default="", metadata={"metavar": "TIME"})
+    time_limit: str = field(default="", metadata={"metavar": "LIMIT"})
     """Time limit of each job as Slurm writes it, such as 90 (minutes) or 1-12:00:00; a trial that needs longer goes on in a new job from its checkpoint."""
     signal_seconds: int = 90
     """Seconds before the time limit at which a trial is asked to store its checkpoint."""
@@ -72,7 +72,7 @@ class SlurmConfig(BackendConfig):
     close_seconds: float = 120.0
     """Longest wait for jobs to end when the tuner ends."""
     max_retries: int = 20
-    """New jobs of a trial after time limits, preemptions and lost nodes, before it has failed."""
+    """New jobs of a trial after preemptions and lost nodes, before it has failed; those after time limits do not count."""
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "cpus_per_trial", "signal_seconds")

@@ -66,6 +66,8 @@ _ENDED: Final = {
         JobState.FAILED,
     ),
 }
+ENDED_STATES: Final = frozenset(_ENDED)
+"""Slurm's words for jobs that have ended, and ours."""
 _LOST: Final = {
     "CANCELLED": "was cancelled, though not by this tuner",
     "PREEMPTED": "was preempted",

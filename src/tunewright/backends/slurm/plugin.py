@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, final
 
@@ -9,9 +11,17 @@ from typing_extensions import override
 
 from tunewright.backends.engine.folder_channel import FolderCheckpoints
 from tunewright.backends.engine.job_service import JobOrder
-from tunewright.backends.plugin import BackendPlugin, Description, ExperimentContext, FileLog, TrialLog
+from tunewright.backends.plugin import (
+    BackendPlugin,
+    Description,
+    ExperimentContext,
+    FileLog,
+    Finding,
+    TrialLog,
+)
 from tunewright.backends.slurm.backend import SlurmBackend, make_channel
 from tunewright.backends.slurm.config import SlurmConfig
+from tunewright.backends.slurm.examination import examine
 from tunewright.backends.slurm.job_service import JOB_LOG, job_script
 from tunewright.trial import Checkpoint, Run, Start
 
@@ -72,6 +82,16 @@ class SlurmPlugin(BackendPlugin[SlurmConfig]):
         return job_script(
             config, f"tw-{context.tag}-{name.key}", channel.run_folder(name), channel.command(name)
         )
+
+    @override
+    def examine(self, config: SlurmConfig, folder: Path) -> Iterator[Finding]:
+        """Commands, partitions, accounting, the shared folder, and a job of a second."""
+        if config.shared_folder:
+            folder = Path(config.shared_folder).expanduser().absolute() / folder.name
+        try:
+            yield from examine(config, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     @override
     def unknown_costs(self, config: SlurmConfig, context: ExperimentContext) -> str:
