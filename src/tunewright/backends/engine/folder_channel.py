@@ -443,13 +443,16 @@ def channel_for(
     benchmark: RealBenchmarkDefinition,
     folder: Path,
     *,
+    template: RunOrder | None = None,
     python: str = sys.executable,
     abandon_seconds: float = 600.0,
     checkpoint_seconds: float = 300.0,
     silent_seconds: float = 300.0,
     workers: WorkerTimes | None = None,
 ) -> FolderChannel:
-    """The shared folder of an experiment; nothing is created. Parameters are those of :class:`FolderChannel`.
+    """The shared folder of an experiment; nothing is created.
+
+    Parameters are those of :class:`FolderChannel`; the template is that of the script by default.
 
     Raises
     ------
@@ -463,7 +466,7 @@ def channel_for(
         until_name = benchmark.max_resource_attr
     return FolderChannel(
         folder,
-        order_template(benchmark),
+        template or order_template(benchmark),
         python=python,
         until_name=until_name,
         abandon_seconds=abandon_seconds,

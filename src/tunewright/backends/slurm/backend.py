@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
 
 from tunewright.backends.engine import EngineSettings, FolderBackend, Notices, channel_for, worker_times
 from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
-from tunewright.backends.engine.folder_channel import FolderChannel
+from tunewright.backends.engine.folder_channel import FolderChannel, order_template
 from tunewright.backends.slurm.commands import SlurmCommands
 from tunewright.backends.slurm.config import SlurmConfig, seconds_of
-from tunewright.backends.slurm.job_service import SlurmJobs
+from tunewright.backends.slurm.job_service import SlurmJobs, step_command
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 
@@ -76,7 +77,14 @@ def make_channel(benchmark: RealBenchmarkDefinition, config: SlurmConfig, folder
         There is no such script, or a setting cannot work.
     """
     if benchmark.instance_count > 1:
-        raise SettingsError(f"instance_count={benchmark.instance_count}: a trial on Slurm has one node")
+        raise SettingsError(
+            f"instance_count={benchmark.instance_count}: nodes of a trial on Slurm are nodes_per_trial"
+        )
+    python = config.python or ("python3" if config.container else sys.executable)
+    template = order_template(benchmark)
+    if config.n_tasks > 1:  # the runner itself is outside of the container, as it calls srun
+        template = replace(template, prefix=step_command(config), interpreter=python)
+        python = "python3" if config.container else python
     workers = None
     if config.execution == "workers":
         limit = seconds_of(config.time_limit)
@@ -86,7 +94,8 @@ def make_channel(benchmark: RealBenchmarkDefinition, config: SlurmConfig, folder
     return channel_for(
         benchmark,
         folder,
-        python=config.python or ("python3" if config.container else sys.executable),
+        template=template,
+        python=python,
         abandon_seconds=config.abandon_after,
         checkpoint_seconds=config.checkpoint_seconds,
         silent_seconds=config.silent_after,
