@@ -101,6 +101,7 @@ def test_what_travels_compiles_on_the_oldest_python() -> None:
     for python in pythons()[1:]:
         package = Path(entry.__file__).parents[1]
         files = [package / "__init__.py", package / "report.py", *(package / "compat").rglob("*.py")]
+        files += (package / "integrations").glob("*.py")
         files += (package / "runner").glob("*.py")
         code = "import sys\nfor name in sys.argv[1:]: compile(open(name).read(), name, 'exec')"
         subprocess.run([python, "-c", code, *files], check=True)
