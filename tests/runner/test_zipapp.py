@@ -20,6 +20,7 @@ import argparse, subprocess, sys
 from syne_tune import Reporter
 from syne_tune.utils import add_checkpointing_to_argparse
 import tunewright
+from tunewright.integrations import TrialReports
 parser = argparse.ArgumentParser()
 parser.add_argument("--x", type=float)
 add_checkpointing_to_argparse(parser)
@@ -27,7 +28,8 @@ args = parser.parse_args()
 # outlives the script, in a session of its own
 left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 open(args.st_checkpoint_dir + "/state", "w").write("1")
-Reporter()(epoch=1, x=args.x, left=left.pid, home=tunewright.__file__)
+values = TrialReports(None).select({"x": args.x, "left": left.pid}, {"epoch": 1})
+Reporter()(**values, home=tunewright.__file__)
 """
 
 
