@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,11 @@ def train(client: Client, trial_packages: str, tmp_path: Path) -> Train:
     """Runs a framework's script in its environment, as a trial unless ``checkpoints`` is empty."""
 
     def run(
-        framework: Framework, *arguments: str, checkpoints: str = "checkpoints", resume_from: int = 0
+        framework: Framework,
+        *arguments: str,
+        checkpoints: str = "checkpoints",
+        resume_from: int = 0,
+        launcher: Sequence[str] = (),
     ) -> Training:
         variables = {
             **{name: value for name, value in os.environ.items() if not name.startswith("TUNEWRIGHT_")},
@@ -86,6 +90,7 @@ def train(client: Client, trial_packages: str, tmp_path: Path) -> Train:
         }
         command = [
             client(framework.environment) / "python",
+            *launcher,
             CLIENTS / f"train_{framework.name}.py",
             *arguments,
         ]
@@ -171,6 +176,17 @@ def test_one_of_two_processes_of_lightning_reports(train: Train) -> None:
     rest = train(lightning, "--devices", "2", "--epochs", "3", resume_from=2)
     assert [resource for resource, _ in rest.curve(lightning)] == [3]
     assert rest.reports[0]["step"] == 6  # 64 samples, two processes of 16 each
+
+
+def test_one_of_two_processes_of_transformers_reports(train: Train) -> None:
+    transformers = FRAMEWORKS[1]
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone")
+    first = train(transformers, "--epochs", "2", launcher=launcher)
+    assert first.code == 0
+    assert [resource for resource, _ in first.curve(transformers)] == [1, 2]
+    rest = train(transformers, "--epochs", "3", resume_from=2, launcher=launcher)
+    assert [resource for resource, _ in rest.curve(transformers)] == [3]
+    assert rest.reports[0]["step"] == 6  # 32 samples, two processes of 8 each
 
 
 def test_transformers_without_evaluation(train: Train) -> None:

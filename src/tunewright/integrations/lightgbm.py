@@ -67,7 +67,7 @@ class TunewrightCallback:
         if env.iteration == env.begin_iteration != self.n_done and not is_cv:
             remedy = "give init_model=callback.checkpoint, and callback.n_done rounds less"
             raise wrong_start(self.n_done, env.begin_iteration, "rounds", remedy)
-        logged = {f"{entry[0]}-{entry[1]}": entry[2] for entry in env.evaluation_result_list}
+        logged = {f"{entry[0]}-{entry[1]}": entry[2] for entry in env.evaluation_result_list or ()}
         values = self._reports.select(logged, {"round": env.iteration + 1})
         resource = self._reports.resource(values)
         is_last = env.iteration + 1 == env.end_iteration

@@ -51,6 +51,7 @@ class TunewrightCallback(_transformers.TrainerCallback):
         self._reports = TrialReports(metrics)
         self._values: dict[str, Any] = {}
         self._output_dir = ""
+        self._first_step = 0
         self.checkpoint: str | None = _newest_checkpoint(checkpoint_dir())
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -65,6 +66,7 @@ class TunewrightCallback(_transformers.TrainerCallback):
             done = int(self.checkpoint.rpartition("-")[2])
             remedy = "call trainer.train(resume_from_checkpoint=callback.checkpoint)"
             raise wrong_start(done, 0, "steps", remedy)
+        self._first_step = state.global_step
         self._output_dir, args.output_dir = args.output_dir, str(checkpoint_dir())
         args.save_total_limit = args.save_total_limit or 2
 
@@ -72,7 +74,9 @@ class TunewrightCallback(_transformers.TrainerCallback):
         self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any
     ) -> None:
         """Have a checkpoint saved."""
-        if self._reports.is_active and self._output_dir:
+        if (
+            self._output_dir and state.global_step > self._first_step
+        ):  # not of eval_on_start, nor after training
             progress = {"epoch": _whole(state.epoch), "step": state.global_step}
             self._values = self._reports.select(metrics, progress)
             control.should_save = True

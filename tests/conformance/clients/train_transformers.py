@@ -61,6 +61,8 @@ def main():
             disable_tqdm=True,
             report_to=[],
             use_cpu=True,
+            eval_on_start=True,
+            ddp_backend="gloo" if "WORLD_SIZE" in os.environ else None,
         )
         trainer = Trainer(
             model, arguments, train_dataset=data, eval_dataset=data, callbacks=[callback, Note()]
