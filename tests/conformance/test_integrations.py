@@ -120,8 +120,8 @@ def test_a_training_that_goes_on_from_its_checkpoint_is_the_uninterrupted_one(
     # the third epoch is taken for one that was saved and not reported: the run goes on from the second
     rest = train(framework, "--epochs", "4", resume_from=2).curve(framework)
     assert [resource for resource, _ in rest] == [3, 4]
-    assert first == pytest.approx(whole[:3])
-    assert rest == pytest.approx(whole[2:])
+    assert dict(first) == pytest.approx(dict(whole[:3]))
+    assert dict(rest) == pytest.approx(dict(whole[2:]))
 
     forgotten = train(framework, "--epochs", "4", "--forget", resume_from=3)
     assert forgotten.code != 0
