@@ -104,6 +104,14 @@ def test_changes_since_an_offset(client: Client, store: Store, journals: SimpleN
     assert client.get(address, params={"after": "-1"}).status_code == 422
 
 
+def test_a_summary_has_the_first_view(client: Client, store: Store, journals: SimpleNamespace) -> None:
+    folder = store(ended(journals))
+    whole = client.get(f"/api/e/t/{folder.name}/since").json()
+    found = client.get(f"/api/e/t/{folder.name}/summary").json()
+    assert [step["value"] for step in found["best"]] == [0.75, 0.25]
+    assert found == {name: whole[name] for name in ("time", "wall", "best", "totals")}
+
+
 def test_whole_curves_on_demand(client: Client, store: Store, journals: SimpleNamespace) -> None:
     folder = store(ended(journals))
     address = f"/api/e/t/{folder.name}/curves"

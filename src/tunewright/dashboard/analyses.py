@@ -299,9 +299,7 @@ def _results(metadata: ExperimentMetadata, feed: ExperimentFeed) -> tuple[Floats
     for trial in feed.trials:
         for place, (time, offset) in enumerate(zip(trial.times, trial.offsets, strict=True)):
             values = {
-                name: value
-                for name, column in zip(names, trial.values, strict=True)
-                if isinstance(value := column[place], float | int)
+                name: value for name, column in trial.values.items() if (value := column[place]) is not None
             }
             if all(bound.is_met(values) for bound in bounds):
                 rows.append((time, offset, trial.id, [metric.loss_of(values) for metric in metrics]))

@@ -89,6 +89,7 @@ class Dashboard:
             Route("/api/experiments", self._list),
             Route("/api/experiments/stream", self._list_stream),
             Route(one, self._experiment),
+            Route(f"{one}/summary", self._summary),
             Route(f"{one}/since", self._since),
             Route(f"{one}/stream", self._stream),
             Route(f"{one}/curves", self._curves),
@@ -155,6 +156,10 @@ class Dashboard:
     async def _experiment(self, request: Request) -> Response:
         entry = await self._entry(request)
         return await _document(lambda: entry.document(control=self.library.control))
+
+    async def _summary(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        return await _document(lambda: entry.open_feed().summary())
 
     async def _since(self, request: Request) -> Response:
         entry, after = await self._entry(request), _natural(request, "after")

@@ -32,6 +32,9 @@ RETRY: Final = 500
 _SLICE: Final = 0.5
 """Seconds for which the list is read before the rows so far are sent."""
 
+_ADVICE_SECONDS: Final = 1.5
+"""Seconds after which advice is sought on an experiment that a page follows: it takes the time of first views."""
+
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -109,6 +112,9 @@ class Watcher:
 
     async def _find_steps(self) -> None:
         """Find the advice on followed experiments that are over, which takes longer."""
+        if not any(entry.lacks_steps for entry in self._entries):
+            return
+        await asyncio.sleep(_ADVICE_SECONDS)
         for entry in [one for one in self._entries if one.lacks_steps]:
             await run_in_threadpool(entry.find_steps)
             self._wake()
