@@ -45,6 +45,7 @@ export class ExperimentPage {
     this.follower = new ExperimentFollower(context.source, tag, name, {
       onchange: change => this.redraw.request(change),
       onstate: context.onstate,
+      ongone: () => this.showGone(),
     });
     this.redraw = new Redraw(change => this.update(change));
   }
@@ -58,6 +59,7 @@ export class ExperimentPage {
     this.facts = h("p", {class: "small facts-line"});
     this.progress = h("div", {class: "grow"});
     this.note = h("p", {class: "note"});
+    this.gone = h("div", {class: "warning", role: "alert", hidden: true});
     this.control = h("div", {class: "actions"});
     this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"});
     this.content = h("div", {class: "view"});
@@ -70,6 +72,7 @@ export class ExperimentPage {
           ? [this.tag]
           : [h("a", {href: "#/"}, "Experiments"), " / ", h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag)]),
       ),
+      this.gone,
       h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status),
       this.facts,
       this.note,
@@ -162,6 +165,17 @@ export class ExperimentPage {
       this.context.announce(`New best: ${this.store.metric.name} ${formatNumber(best.value)}, trial ${best.trial_id}`);
     }
     this.view?.update(change);
+  }
+
+  /** Say that the experiment is not there any more; the page stays as it was. */
+  showGone() {
+    this.context.onstate("gone");
+    this.control.replaceChildren();
+    this.gone.hidden = false;
+    this.gone.replaceChildren(
+      "This experiment was deleted or renamed. The page shows it as it was at last. ",
+      h("a", {href: "#/"}, "All experiments"),
+    );
   }
 
   close() {

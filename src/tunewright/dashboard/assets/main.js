@@ -108,6 +108,7 @@ class DashboardPage {
     const texts = {
       live: "Live",
       lost: "Reconnecting\u2026",
+      gone: "Deleted or renamed",
       connecting: "Connecting\u2026",
       frozen: "Saved page",
       denied: "Not allowed: open the address that tunewright dashboard printed",

@@ -126,11 +126,12 @@ export function experimentPath(tag, name) {
 
 /** Keeps a store equal to the journal: everything at first, then deltas; a gap or a new journal begins again from what is known. */
 export class ExperimentFollower {
-  constructor(source, tag, name, {onchange, onstate}) {
+  constructor(source, tag, name, {onchange, onstate, ongone}) {
     this.source = source;
     this.path = experimentPath(tag, name);
     this.onchange = onchange;
     this.onstate = onstate;
+    this.ongone = ongone;
     this.store = null;
     this.isClosed = false;
     this.catchingUp = null;
@@ -169,6 +170,10 @@ export class ExperimentFollower {
           this.onchange(new Change(["experiment"]));
         },
         reset: () => this.begin(),
+        gone: () => {
+          this.close();
+          this.ongone();
+        },
       },
       this.onstate,
     );
