@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 from typing_extensions import override
 
-from tunewright.backends.engine import EngineSettings, FolderBackend, channel_for, worker_times
+from tunewright.backends.engine import EngineBackend, EngineSettings, channel_for, folder_engine, worker_times
 from tunewright.backends.engine.folder_channel import FolderTaskBoard
 from tunewright.backends.engine.job_service import JobName, JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
@@ -60,7 +60,7 @@ def benchmark(n_workers: int) -> RealBenchmarkDefinition:
     )
 
 
-class ProcessBackend(FolderBackend):
+class ProcessBackend(EngineBackend, Backend):
     """As the plugin of the page builds it, but with short times."""
 
     def __init__(
@@ -93,7 +93,7 @@ class ProcessBackend(FolderBackend):
             status_period=0.5,
             ending_period=0.05,
         )
-        super().__init__(self.channel, self.jobs, settings, answer_seconds=0.02)
+        super().__init__(*folder_engine(self.channel, self.jobs, settings, answer_seconds=0.02))
 
 
 class TestJobs(BackendContract):
@@ -263,7 +263,9 @@ def test_jobs_that_cannot_begin_end_the_experiment(
 ) -> None:
     tuner = open_tuner(is_workers=is_workers, python="/bin/ls")
     tuner.start(epochs=1)
-    with pytest.raises(BackendError, match=r"(?s)failed before its trial began.*cannot access.*see .*job\.log"):
+    with pytest.raises(
+        BackendError, match=r"(?s)failed before its trial began.*cannot access.*see .*job\.log"
+    ):
         tuner.events.until_ended(0)
 
 
