@@ -68,7 +68,7 @@ def help_of(tokens: list[str]) -> str:
     """The help of a command, as a terminal of 88 columns shows it."""
     text = io.StringIO()
     console = Console(file=text, width=88, color_system=None, legacy_windows=False)
-    program(tokens).help_print(tokens, console=console)
+    program([*tokens, "--help"]).help_print(tokens, console=console)  # with the names of all backends
     return text.getvalue().rstrip()
 
 
