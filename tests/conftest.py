@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import itertools
 import os
 import subprocess
 import sys
@@ -63,10 +64,20 @@ settings.load_profile("repeatable")  # a busy machine is no failure, and a failu
 pytest.MonkeyPatch().setattr("hypothesis.internal.conjecture.providers._get_local_constants", Constants)
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A path for each test that has no folder of its own: most of them write nothing, and making a folder costs time."""
+    base = tmp_path_factory.mktemp("homes")
+    return (base / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def tunewright_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Experiments, tables and endpoints of this test lie in this folder."""
-    home = tmp_path / "tunewright_home"
+def tunewright_home(
+    request: pytest.FixtureRequest, _homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Experiments, tables and endpoints of this test lie in this folder, which is in ``tmp_path`` if the test has that."""
+    is_below = "tmp_path" in request.fixturenames
+    home: Path = request.getfixturevalue("tmp_path") / "tunewright_home" if is_below else next(_homes)
     monkeypatch.setenv("TUNEWRIGHT_HOME", str(home))
     return home
 
