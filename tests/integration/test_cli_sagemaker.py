@@ -35,14 +35,9 @@ SPACE = '[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n'
 TUNEWRIGHT = (sys.executable, "-m", "tunewright")
 
 
-def tunewright(*arguments: str) -> str:
-    done = subprocess.run([*TUNEWRIGHT, *arguments], capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def shown() -> dict[str, Any]:
-    return json.loads(tunewright("show", "t", "--format", "json"))
+@pytest.fixture
+def shown(tunewright: Callable[..., str]) -> Callable[[], dict[str, Any]]:
+    return lambda: json.loads(tunewright("show", "t", "--format", "json"))
 
 
 def n_results() -> int:
@@ -63,7 +58,11 @@ def check_results(journal: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["0", "1"])
 def test_a_killed_tuner_adopts_its_jobs_and_completes(
-    tmp_path: Path, isolation: str, start_process: Callable[..., subprocess.Popen[str]]
+    tmp_path: Path,
+    isolation: str,
+    start_process: Callable[..., subprocess.Popen[str]],
+    tunewright: Callable[..., str],
+    shown: Callable[[], dict[str, Any]],
 ) -> None:
     """Over S3, and over the log from jobs that reach no network."""
     (tmp_path / "train.py").write_text(SCRIPT)
@@ -105,7 +104,9 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(
 
 
 @pytest.mark.parametrize("place", ["--backend local", "--backend sagemaker --warm_pool 1 --speed 300"])
-def test_the_best_trial_that_stopped_at_a_third_is_trained_to_the_end(tmp_path: Path, place: str) -> None:
+def test_the_best_trial_that_stopped_at_a_third_is_trained_to_the_end(
+    tmp_path: Path, place: str, tunewright: Callable[..., str], shown: Callable[[], dict[str, Any]]
+) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
     (tmp_path / "space.toml").write_text(SPACE)
     line = (

@@ -64,10 +64,10 @@ def test_unmodified(tmp_path: Path, script: str, backend: Any) -> None:
         Experiment(
             tag="syne",
             benchmark=benchmark,
-            method=method("ASHA", kind="promotion", eta=2),
-            label="ASHA",
+            method=method("ASHA", kind="promotion", eta=2) if script is BY_HAND else method("RandomSearch"),
+            label="method",
             backend=backend,
-            limits=Limits(max_num_trials=4),
+            limits=Limits(max_num_trials=4 if script is BY_HAND else 2),
         )
     )
     rows = [result for trial in outcome.trials for result in outcome.history.results(trial.id)]
