@@ -63,7 +63,7 @@ class SchedulerContract(ABC):
     @pytest.mark.parametrize("seed", range(2))
     def test_scripts_that_behave(self, seed: int) -> None:
         """All trials are started, none is left running, and somebody comes to the end."""
-        simulator = _played(type(self), FaultRates(), seed)
+        simulator = self._played(FaultRates(), seed)
         history = simulator.history
         expect_equal(history.n_trials, self.n_trials, "trials")
         expect(not history.ids(TrialStatus.RUNNING), "trials are running though nothing is left to do")
@@ -74,7 +74,7 @@ class SchedulerContract(ABC):
     @pytest.mark.parametrize("seed", range(2))
     def test_scripts_that_do_everything_wrong(self, seed: int) -> None:
         """Crashes, early ends, NaN, jumps, lost checkpoints and late reports end no experiment."""
-        simulator = _played(type(self), ALL_FAULTS, seed)
+        simulator = self._played(ALL_FAULTS, seed)
         expect_equal(simulator.history.n_trials, self.n_trials, "trials")
         expect(not simulator.history.ids(TrialStatus.RUNNING), "trials are left running")
 
@@ -103,7 +103,7 @@ class SchedulerContract(ABC):
     def test_the_seed_decides(self) -> None:
         """The same seed gives the same journal, another one another."""
         again, another = (self._play(ALL_FAULTS, seed=0, method_seed=seed).journal() for seed in (0, 1))
-        journals = [_played(type(self), ALL_FAULTS, 0).journal(), again, another]
+        journals = [self._played(ALL_FAULTS, 0).journal(), again, another]
         expect(journals[0] == journals[1], "the same seed gave two different journals")
         if self.is_random:
             expect(journals[0] != journals[2], "two seeds gave the same journal")
@@ -111,7 +111,7 @@ class SchedulerContract(ABC):
     @pytest.mark.parametrize("faults", [FaultRates(), ALL_FAULTS], ids=["well-behaved", "faults"])
     def test_a_restart_changes_nothing(self, faults: FaultRates) -> None:
         """A new scheduler that is given the journal goes on exactly as the old one would have."""
-        undisturbed = _played(type(self), faults, 0)
+        undisturbed = self._played(faults, 0)
         simulator = self._simulator(faults, seed=0)
         n_steps = 0
         while simulator.step():
@@ -202,7 +202,7 @@ class SchedulerContract(ABC):
 
     def test_notes_are_json(self) -> None:
         """They are journaled, and come back equal."""
-        history = _played(type(self), FaultRates(), 0).history
+        history = self._played(FaultRates(), 0).history
         for run in history.runs:
             note = dict(history.note(run.trial_id, run.attempt))
             expect_equal(json.loads(json.dumps(note)), note, "a note after its way through the journal")
@@ -234,8 +234,8 @@ class SchedulerContract(ABC):
         simulator.play()
         return simulator
 
-
-@lru_cache(maxsize=8)
-def _played(suite: type[SchedulerContract], faults: FaultRates, seed: int) -> SchedulerSimulator:
-    """An experiment of a suite from begin to end, at which several of its tests look."""
-    return suite()._play(faults, seed=seed)
+    @classmethod
+    @lru_cache(maxsize=8)
+    def _played(cls, faults: FaultRates, seed: int) -> SchedulerSimulator:
+        """An experiment from begin to end, at which several tests look."""
+        return cls()._play(faults, seed=seed)

@@ -124,7 +124,7 @@ class SearcherContract(ABC):
 
     def test_a_new_searcher_gives_the_same_answer(self) -> None:
         """What it says is a function of History: a restart at any point changes nothing."""
-        undisturbed = _with_all_faults(type(self))
+        undisturbed = self._with_all_faults()
         simulator = self._simulator(CONTINUOUS, faults=ALL_FAULTS)
         while simulator.step():
             simulator.restart(FIFO(self.make_searcher(CONTINUOUS, seed=0)))
@@ -135,7 +135,7 @@ class SearcherContract(ABC):
         for faults in (FaultRates(nan=1.0), FaultRates(fail=1.0)):
             configs = self._configs(CONTINUOUS, faults=faults)
             expect_equal(len(configs), self.n_trials, "configurations")
-        expect_equal(len(_with_all_faults(type(self))), self.n_trials, "configurations")
+        expect_equal(len(self._with_all_faults()), self.n_trials, "configurations")
 
     def test_until_is_understood(self) -> None:
         """It says how far the trial will run at first."""
@@ -178,13 +178,13 @@ class SearcherContract(ABC):
         simulator.play()
         return _configs_of(simulator)
 
+    @classmethod
+    @lru_cache(maxsize=1)
+    def _with_all_faults(cls) -> list[Config]:
+        """Configurations of an experiment with all faults, at which several tests look."""
+        return cls()._configs(CONTINUOUS, faults=ALL_FAULTS)
+
 
 def _configs_of(simulator: SchedulerSimulator) -> list[Config]:
     history = simulator.history
     return [history.trial(trial_id).config for trial_id in range(history.n_trials)]
-
-
-@lru_cache(maxsize=1)
-def _with_all_faults(suite: type[SearcherContract]) -> list[Config]:
-    """Configurations of an experiment with all faults, at which several tests of a suite look."""
-    return suite()._configs(CONTINUOUS, faults=ALL_FAULTS)
