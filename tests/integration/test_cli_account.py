@@ -47,7 +47,7 @@ def test_jobs_of_a_killed_tuner_are_shown_and_ended(
     (tmp_path / "space.toml").write_text('[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n')
     line = ["tune", str(tmp_path / "train.py"), "--space", str(tmp_path / "space.toml"), "--metric", "score"]
     line += ["--goal", "max", "--method", "RS", "--max_num_trials", "2", "--n_workers", "2"]
-    line += ["--experiment_tag", "t", "--backend", "sagemaker", "--speed", "120"]
+    line += ["--experiment_tag", "t", "--backend", "sagemaker", "--speed", "300", "--min_interval", "0.2"]
     process = start_process([*TUNEWRIGHT, *line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     deadline = time.monotonic() + 300
     while sum(path.read_text().count('"kind":"result"') for path in journals()) < 2:

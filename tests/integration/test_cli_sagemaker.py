@@ -70,7 +70,8 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(
     line = ["tune", str(tmp_path / "train.py"), "--space", str(tmp_path / "space.toml"), "--metric", "score"]
     line += ["--goal", "max", "--resource", "epoch", "--max_resource", "3", "--max_resource_attr", "epochs"]
     line += ["--method", "ASHA", "--max_num_trials", "4", "--n_workers", "2", "--experiment_tag", "t"]
-    line += ["--backend", "sagemaker", "--warm_pool", "1", "--speed", "120", "--network_isolation", isolation]
+    line += ["--backend", "sagemaker", "--warm_pool", "1", "--speed", "300", "--network_isolation", isolation]
+    line += ["--min_interval", "0.2"]
     process = start_process([*TUNEWRIGHT, *line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 300
     while n_results() < 2:
@@ -103,7 +104,7 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(
     assert json.loads((tmp_path / "copy" / "state.json").read_text()) >= after["best"]["resource"]
 
 
-@pytest.mark.parametrize("place", ["--backend local", "--backend sagemaker --warm_pool 1 --speed 300"])
+@pytest.mark.parametrize("place", ["--backend local", "--backend sagemaker --warm_pool 1 --speed 300 --min_interval 0.2"])
 def test_the_best_trial_that_stopped_at_a_third_is_trained_to_the_end(
     tmp_path: Path, place: str, tunewright: Callable[..., str], shown: Callable[[], dict[str, Any]]
 ) -> None:

@@ -32,7 +32,7 @@ for epoch in range(1, arguments.epochs + 1):
 """
 TAG = "remote_test"
 N_TRIALS = 3
-PLACE = "--n_workers 2 --warm_pool 1 --endpoint embedded --speed 300"
+PLACE = "--n_workers 2 --warm_pool 1 --endpoint embedded --speed 300 --min_interval 0.2"
 LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials {N_TRIALS} --delete_checkpoints 1 {PLACE}"
 LARGE = 9 * 1024 * 1024
 """Bytes of a file that is sent in parts."""
