@@ -40,13 +40,20 @@ os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.d
 
 _ROOT = Path(__file__).resolve().parents[1]
 
+_BUSY_FILES = 8
+"""Files between two of integration tests: fewer than there are, so that no process has one left at the end."""
 gc.disable()  # until the tests are collected: nearly half of the time of that went into looking for garbage
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that take longest begin first, so that no process works on one at the end while others are idle."""
-    items.sort(key=lambda item: "integration" not in item.path.parts)
+    """After each file of integration tests, which take long and mostly wait, come files that keep a core busy."""
+    files = dict.fromkeys(item.path for item in items)
+    waiting = [path for path in files if "integration" in path.parts]
+    busy = [path for path in files if "integration" not in path.parts]
+    places = {path: (number // _BUSY_FILES, 1) for number, path in enumerate(busy)}
+    places |= {path: (number, 0) for number, path in enumerate(waiting)}
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.hookimpl(trylast=True)
