@@ -104,7 +104,9 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(
     assert json.loads((tmp_path / "copy" / "state.json").read_text()) >= after["best"]["resource"]
 
 
-@pytest.mark.parametrize("place", ["--backend local", "--backend sagemaker --warm_pool 1 --speed 300 --min_interval 0.2"])
+@pytest.mark.parametrize(
+    "place", ["--backend local", "--backend sagemaker --warm_pool 1 --speed 300 --min_interval 0.2"]
+)
 def test_the_best_trial_that_stopped_at_a_third_is_trained_to_the_end(
     tmp_path: Path, place: str, tunewright: Callable[..., str], shown: Callable[[], dict[str, Any]]
 ) -> None:

@@ -43,8 +43,8 @@ def build_runner(target: Path) -> Path:
 def runner_bytes() -> bytes:
     """The content of the zipapp for any Python; the same sources give the same bytes, so that it can be named by its hash.
 
-    It holds the runner and, below ``trial/``, the trial side: ``tunewright`` with its Reporter, and the
-    modules that stand in for Syne Tune's.
+    It holds the runner and, below ``trial/``, the trial side: ``tunewright`` with its Reporter, the callbacks
+    of frameworks, and the modules that stand in for Syne Tune's.
     """
     return _zipapp({name: path.read_bytes() for name, path in _files().items()})
 
@@ -55,9 +55,11 @@ def _files() -> dict[str, Path]:
     files = {f"{PACKAGE}/{path.name}": path for path in here.glob("*.py") if path.name != "build.py"}
     files["trial/tunewright/__init__.py"] = root / "__init__.py"
     files["trial/tunewright/report.py"] = root / "report.py"
-    return files | {
-        f"trial/tunewright/{path.relative_to(root)}": path for path in (root / "compat").rglob("*.py")
-    }
+    for folder in ("compat", "integrations"):
+        files |= {
+            f"trial/tunewright/{path.relative_to(root)}": path for path in (root / folder).rglob("*.py")
+        }
+    return files
 
 
 def _bytecode(path: Path, source: bytes) -> bytes:
