@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tunewright.dashboard.service_logs import ServiceLogs
 from tunewright.storage import experiments
 
 SCRIPT = """
@@ -100,6 +101,7 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(
     assert after["sagemaker"]["warm_starts"] > 0
     assert folder.metadata()["backend"]["config"]["endpoint"] == "embedded"
     assert "begins after epoch 0" in tunewright("logs", "t", "0")
+    assert "begins after epoch 0" in ServiceLogs().read(folder, 0, "")["text"]  # the dashboard's
     tunewright("best", "t", "--copy_checkpoint", str(tmp_path / "copy"))
     assert json.loads((tmp_path / "copy" / "state.json").read_text()) >= after["best"]["resource"]
 
