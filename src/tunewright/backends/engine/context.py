@@ -129,8 +129,12 @@ class Notices:
             del self._lines[next(iter(self._lines))]
 
     def add_event(self, name: ServiceTrouble, text: str, trial_id: int | None = None) -> None:
-        """Add a line, and an event if a minute has passed since the last one of its kind."""
+        """Add a line, and record it as an event."""
         self.add(text)
+        self.record(name, text, trial_id)
+
+    def record(self, name: ServiceTrouble, text: str, trial_id: int | None = None) -> None:
+        """Record an event without a line if a minute has passed since the last one of its kind."""
         now = time.monotonic()
         if now - self._event_times.get(name, -math.inf) < _EVENT_SECONDS:
             self._n_passed[name] += 1
