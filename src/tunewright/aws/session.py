@@ -208,7 +208,7 @@ class AwsSession:
         self._terms: dict[str, BucketTerms] = {}
         self._lock = threading.Lock()
         self._attempts = _ATTEMPTS
-        self.on_throttled: Callable[[str], None] = lambda operation: None
+        self.on_throttled: Callable[[str], None] = lambda _: None
         """Called with each operation that the service throttles, in the thread of the request."""
         self._session = self._boto_session()
 
