@@ -210,7 +210,8 @@ def test_a_log_is_followed(serve: Callable[..., Server], store: Store, journals:
     with (run / "stdout").open("a") as file:
         file.write("two\n")
     event = read_event(stream)
-    assert json.loads(event["data"]) == {"text": "two\n", "offset": "8-0-0"}
+    found = json.loads(event["data"])
+    assert (found["text"], found["offset"], found["error"]) == ("two\n", "8-0-0", "")
     assert event["id"] == "8-0-0"
 
 

@@ -155,6 +155,7 @@ export class ExperimentFollower {
 
   /** Read the trials once; what fails comes by the stream. */
   whole() {
+    if (this.isClosed) return Promise.resolve();
     return (this.reading ??= this.catchUp().then(() => this.follow()));
   }
 
