@@ -301,7 +301,10 @@ def put_file(folder: ExperimentFolder, name: str, data: bytes) -> None:
             raise SettingsError(f"{MAX_WAITING:,} requests wait in {inbox} already: resume the experiment")
         write_atomically(inbox / name, data.decode("utf-8", "replace"), is_private=True)
     except OSError as error:
-        raise SettingsError(f"Cannot write the request to {inbox}: {error}") from None
+        reason = error.strerror or str(error)
+        raise SettingsError(
+            f"Cannot write the request to {inbox}: {reason}: free or unlock the disk"
+        ) from None
 
 
 def read_requests(folder: ExperimentFolder) -> list[FiledRequest]:
