@@ -1,6 +1,6 @@
 """Draw the figures of ``docs/performance.md`` from the stored measurements: no figure is typed by hand.
 
-    python perf/figures.py
+python perf/figures.py
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def read(path: str) -> dict[str, Any]:
     return json.loads((HERE / path).read_text(encoding="utf-8"))
 
 
-def bars(axis: Axes, labels: Sequence[str], series: Mapping[str, tuple[Sequence[float], str]], text: str) -> None:
+def bars(
+    axis: Axes, labels: Sequence[str], series: Mapping[str, tuple[Sequence[float], str]], text: str
+) -> None:
     """Horizontal bars side by side, each with its value; ``text`` is the format of one."""
     height = 0.8 / len(series)
     for number, (name, (values, colour)) in enumerate(series.items()):
@@ -51,7 +53,9 @@ def calls() -> None:
     for axis, call in zip(figure.subplots(1, 2), ("suggest", "report"), strict=True):
         ours = [1000 * figures[key][call] for key in names]
         peer = [1000 * figures[f"peer.{key}"][call] for key in names]
-        bars(axis, list(names.values()), {"Tunewright": (ours, OURS), "Syne Tune 0.13": (peer, PEER)}, "{:.3g}")
+        bars(
+            axis, list(names.values()), {"Tunewright": (ours, OURS), "Syne Tune 0.13": (peer, PEER)}, "{:.3g}"
+        )
         axis.set_xlabel(f"µs of CPU, one {call if call == 'report' else 'suggestion'}")
     save(figure, "calls")
 
@@ -73,7 +77,9 @@ def simulation() -> None:
 
 def decisions() -> None:
     """CPU time of a suggestion of methods with models, before and now."""
-    times = json.loads((HERE.parent / "benchmarking/nursery/benchmark_all/results/decision_times.json").read_text())
+    times = json.loads(
+        (HERE.parent / "benchmarking/nursery/benchmark_all/results/decision_times.json").read_text()
+    )
     figure = Figure(figsize=(8, 2.8), layout="constrained")
     axis = figure.subplots()
     series = {
@@ -88,7 +94,11 @@ def decisions() -> None:
 def dashboard() -> None:
     """The dashboard beside optuna-dashboard, 1,000 trials."""
     measured = read("dashboard_peer.json")
-    parts = {"first_view_s": "seconds to the first view", "update_s": "seconds to a new result", "page_mb": "MB loaded by the page"}
+    parts = {
+        "first_view_s": "seconds to the first view",
+        "update_s": "seconds to a new result",
+        "page_mb": "MB loaded by the page",
+    }
     figure = Figure(figsize=(8, 1.9), layout="constrained")
     for axis, (key, text) in zip(figure.subplots(1, len(parts)), parts.items(), strict=True):
         names = ["Tunewright", "optuna-dashboard"]
@@ -113,7 +123,9 @@ def sagemaker() -> None:
     figure = Figure(figsize=(8, 2.4), layout="constrained")
     axis = figure.subplots()
     values = [measured[key]["runs_per_hour"] for key in names]
-    drawn = axis.barh(list(names.values()), values, color=[PEER if key.startswith("peer") else OURS for key in names])
+    drawn = axis.barh(
+        list(names.values()), values, color=[PEER if key.startswith("peer") else OURS for key in names]
+    )
     axis.bar_label(drawn, [f"{value:,.0f}" for value in values], padding=3, fontsize=8)
     axis.invert_yaxis()
     axis.margins(x=0.12)
