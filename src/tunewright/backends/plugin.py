@@ -58,6 +58,8 @@ class BackendConfig(ABC):
     """Whether it runs recorded tables in simulated time, instead of scripts in real time."""
     tuner_instance_type: ClassVar[str] = ""
     """SageMaker instance type of a tuning job that uses this backend (``--remote``); empty: not supported there."""
+    runs_tuners: ClassVar[bool] = False
+    """Whether ``--remote`` runs the tuner as a job of the backend's own engine, by :meth:`BackendPlugin.launch`."""
 
     @property
     def clock(self) -> str:
@@ -232,6 +234,21 @@ class Finding:
     """Remedy, if trials cannot run like this; empty: it is as it should be."""
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunerJob:
+    """A tuner that runs as a job of an engine."""
+
+    name: str
+    """Of the job; safe for file systems."""
+    command: tuple[str, ...]
+    """Runs experiments, skips those that have ended and continues those that were interrupted."""
+    cwd: Path
+    """Working directory of the command."""
+    folder: Path
+    """For the job's files; it is kept."""
+
+
 class BackendPlugin(ABC, Generic[C]):
     """A backend by name. Only :attr:`config` and :meth:`build` are needed; the other members have defaults.
 
@@ -394,6 +411,24 @@ class BackendPlugin(ABC, Generic[C]):
         """
         del config, folder
         yield from ()
+
+    def launch(self, config: C, tuner: TunerJob) -> str:
+        """Run a tuner as a job of the engine, in further jobs where one has not time enough; see :attr:`BackendConfig.runs_tuners`.
+
+        Returns
+        -------
+        str
+            How the user follows and ends it, in a line.
+
+        Raises
+        ------
+        SettingsError
+            The engine cannot do that (the default), refuses the job, or runs the tuner already.
+        BackendError
+            The engine does not answer.
+        """
+        del config, tuner
+        raise SettingsError(f"--remote does not support the {self.name} backend")
 
     def check(self, config: C, context: ExperimentContext) -> None:
         """Check the settings of a new experiment; one that continues keeps those that it has. The default accepts all.

@@ -17,6 +17,8 @@ from tunewright.threads import users_environment
 
 _COMMANDS: Final = ("sbatch", "squeue", "scancel")
 _TIMEOUT: Final = 60.0
+_SACCT_SINCE: Final = "now-30days"
+_OUT_OF_MEMORY: Final = "OUT_OF_MEMORY"
 _KEPT: Final = {"SLURM_CONF", "SLURM_CLUSTERS"}
 """Variables of Slurm that jobs of a tuner inside a job get; the others describe the tuner's own job."""
 _UNREACHABLE: Final = (
@@ -104,6 +106,7 @@ class SlurmCommands:
 
     def __init__(self) -> None:
         self.calls: Final[dict[str, int]] = dict.fromkeys(_COMMANDS, 0)
+        self._has_accounting: bool | None = None
 
     def check(self) -> None:
         """Check that the commands are there.
@@ -150,6 +153,36 @@ class SlurmCommands:
         except SlurmError:
             return False
         return True
+
+    def accounted_state(self, name: str) -> str:
+        """State of the newest job of a name by sacct, such as ``OUT_OF_MEMORY``; empty without accounting.
+
+        A job whose step ran out of memory may itself be called failed: the step's word counts.
+        """
+        if self._has_accounting is None:
+            self._has_accounting = self.has_accounting()
+        if not self._has_accounting:
+            return ""
+        options = (
+            "-n",
+            "-P",
+            "-u",
+            getpass.getuser(),
+            "--name",
+            name,
+            "-S",
+            _SACCT_SINCE,
+            "-o",
+            "JobIDRaw,State",
+        )
+        try:
+            lines = self._run("sacct", *options).splitlines()
+        except SlurmError:
+            return ""
+        found = [line.split("|", 1) for line in lines if "|" in line]
+        newest = max((int(step.partition(".")[0]) for step, _ in found), default=0)
+        states = [state.partition(" ")[0] for step, state in found if int(step.partition(".")[0]) == newest]
+        return _OUT_OF_MEMORY if _OUT_OF_MEMORY in states else next(iter(states), "")
 
     def submit(self, script: Path) -> str:
         """Submit a script; the id of its job.
