@@ -40,15 +40,16 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     samples: list[tuple[float, int]] = []
     n_jobs = -(-options.n_workers // 20)
     started = n_jobs + options.start_seconds
+    first = 0.0
 
     def cast(order: JobOrder, client: DirectS3, stage: Stage, _desk: Desk) -> ScriptedJob:
         if not samples:
-            look(stage, time.monotonic())
+            look(stage)
         return WorkersPlay(order, client, stage)
 
-    def look(stage: Stage, since: float) -> None:
-        samples.append((time.monotonic() - since, stage.n_training))
-        stage.at(stage.now() + 1.0, lambda: look(stage, since))
+    def look(stage: Stage) -> None:
+        samples.append((time.monotonic() - first, stage.n_training))
+        stage.at(stage.now() + 1.0, lambda: look(stage))
 
     Training.look_seconds = _LOOK_SECONDS
     with virtual_stand(folder, cast, quota=options.n_workers + 50) as (place, desk):
@@ -65,7 +66,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             settings={"min_interval": options.min_interval, "max_run": 3600},
             workers={"ahead": options.ahead},
         )
-        began = time.perf_counter()
+        began, first = time.perf_counter(), time.monotonic()
         client, program = HERE / "virtual_client.py", HERE / "tuner.py"
         command = [sys.executable, *(("-m", "cProfile", "-o", options.profile) if options.profile else ())]
         process = place.tuner(*command, str(client), str(folder / SOCKET), str(program))
@@ -76,6 +77,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         done = place.done()
         end = options.minutes * 60 - 5
         late = [n for second, n in samples if started <= second <= end]
+        if not late:
+            raise SystemExit(
+                f"Too short: {len(samples)} samples, the last at {samples[-1:]}; {place.stage.errors[:3]}"
+            )
         asked, throttled = place.traffic()
         lines = [json.loads(line) for line in (folder / SAMPLES).read_text().splitlines()]
         waits = [wait for second, wait in place.stage.waits]
