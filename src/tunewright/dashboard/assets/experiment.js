@@ -1,6 +1,6 @@
 // The page of one experiment: head, tabs, and one view below; the store behind it lives as long as the page.
 import {loadCharts} from "./charts.js";
-import {h, setText, statusPill, emptyNote} from "./dom.js";
+import {h, clampedText, redraw, setText, statusPill, emptyNote} from "./dom.js";
 import {formatDuration, formatNumber, plural} from "./format.js";
 import {experimentAddress, progressBar} from "./list.js";
 import {ExperimentFollower, Redraw} from "./store.js";
@@ -52,7 +52,7 @@ export class ExperimentPage {
     this.progress = h("div", {class: "grow"});
     this.note = h("p", {class: "note"});
     this.control = h("div", {class: "actions"});
-    this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"});
+    this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"}, this.tabLinks());
     this.content = h("div", {class: "view"});
     this.bestValue = this.store.best.at(-1)?.value;
     this.container.replaceChildren(
@@ -96,27 +96,27 @@ export class ExperimentPage {
     }
   }
 
+  tabLinks() {
+    return Object.entries(EXPERIMENT_VIEWS).map(([key, view]) =>
+      h("a", {href: experimentAddress(this.tag, this.name, key), "data-view": key}, view.title),
+    );
+  }
+
+  /** Mark the tab of the present view; the links stay, and so does the focus. */
   drawTabs(current) {
     const isSeveral = this.store.experiment.metrics.length > 1;
-    const shown = Object.entries(EXPERIMENT_VIEWS).filter(([key]) => key !== "pareto" || isSeveral || current === "pareto");
-    this.tabs.replaceChildren(
-      ...shown.map(([key, view]) =>
-        h(
-          "a",
-          {
-            href: experimentAddress(this.tag, this.name, key),
-            "aria-current": key === current ? "page" : null,
-          },
-          view.title,
-        ),
-      ),
-    );
-    this.tabs.querySelector("[aria-current]")?.scrollIntoView({block: "nearest", inline: "nearest"});
+    for (const link of this.tabs.children) {
+      const key = link.dataset.view;
+      link.hidden = key === "pareto" && !isSeveral && current !== key;
+      if (key === current) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+      if (key === current) this.tabs.scrollLeft = link.offsetLeft - (this.tabs.clientWidth - link.clientWidth) / 2;
+    }
   }
 
   drawHead() {
     const {experiment, totals} = this.store;
-    this.status.replaceChildren(statusPill(experiment.status));
+    redraw(this.status, experiment.status, () => statusPill(experiment.status));
     setText(
       this.facts,
       [
@@ -130,9 +130,10 @@ export class ExperimentPage {
         .filter(Boolean)
         .join("  \u00B7  "),
     );
-    setText(this.note, experiment.note ?? "");
+    redraw(this.note, experiment.note ?? "", () => clampedText(experiment.note ?? ""));
     this.note.hidden = !experiment.note;
-    this.progress.replaceChildren(progressBar(experiment.progress, experiment.progress_text));
+    const {progress, progress_text: progressText} = experiment;
+    redraw(this.progress, [progress, progressText], () => progressBar(progress, progressText));
     this.drawControl(experiment);
   }
 
@@ -147,6 +148,7 @@ export class ExperimentPage {
 
   update(change) {
     if (change.has("experiment", "totals")) this.drawHead();
+    if (change.has("status")) this.context.announce(`The experiment is ${this.store.experiment.status}`);
     const best = this.store.best.at(-1);
     if (best && best.value !== this.bestValue) {
       this.bestValue = best.value;
