@@ -227,7 +227,7 @@ def experiment_row(stored: Stored, feed: ExperimentFeed) -> Row:
     """The row of an experiment."""
     metadata, totals, best = stored.metadata, feed.totals, feed.best
     limits = used_limits(stored, feed)
-    share = _share(limits)
+    share = _share(limits, totals["n_running"] - feed.n_running_known)
     is_running = stored.status.is_running
     to_go = None
     if is_running and share is not None and _LEAST_SHARE <= share < 1.0:
@@ -321,10 +321,9 @@ def _command(status: ExperimentStatus) -> str:
 def used_limits(stored: Stored, feed: ExperimentFeed) -> list[Limit]:
     """The limits of an experiment, and how far they are used."""
     totals, limits = feed.totals, stored.metadata.limits
-    n_running = totals["n_running"] - feed.n_running_known
     used: Mapping[str, tuple[float | None, float]] = {
         "max_wallclock_time": (limits.max_wallclock_time, _now(stored, feed)),
-        "max_num_trials": (limits.max_num_trials, totals["n_trials"] - feed.n_known_trials - n_running),
+        "max_num_trials": (limits.max_num_trials, totals["n_trials"] - feed.n_known_trials),
         "max_num_evaluations": (
             limits.max_num_evaluations,
             totals["n_results"] - feed.n_known_results,
@@ -345,9 +344,10 @@ def _now(stored: Stored, feed: ExperimentFeed) -> float:
     return feed.time + max(0.0, time.time() - feed.wall)
 
 
-def _share(limits: Sequence[Limit]) -> float | None:
+def _share(limits: Sequence[Limit], n_running: int) -> float | None:
+    """Part that is done by the nearest limit; running trials are not."""
     shares = [
-        min(1.0, limit["used"] / limit["value"])
+        min(1.0, (limit["used"] - (n_running if limit["name"] == "max_num_trials" else 0)) / limit["value"])
         for limit in limits
         if limit["value"] and limit["name"] in _PACES
     ]

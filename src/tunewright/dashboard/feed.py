@@ -135,7 +135,8 @@ class EventRow(TypedDict):
     text: str
     request: str
     """Id of the request that it answers; empty if none."""
-    is_refused: bool
+    refusal: str
+    """Why the request was refused; empty if it was carried out."""
 
 
 class MetricBest(TypedDict):
@@ -642,7 +643,7 @@ class ExperimentFeed:
                 self.note = text
         self._note(event, offset, kind, event.trial_id, shown)
         self.events[-1]["request"] = str(event.arguments.get("request", ""))
-        self.events[-1]["is_refused"] = not event.done
+        self.events[-1]["refusal"] = "" if event.done else event.reason or "no reason is given"
 
     def _note(self, event: Event, offset: int, kind: str, trial_id: int | None, text: str) -> None:
         self.events.append(
@@ -654,7 +655,7 @@ class ExperimentFeed:
                 "trial_id": trial_id,
                 "text": text,
                 "request": "",
-                "is_refused": False,
+                "refusal": "",
             }
         )
         self._event_offsets.append(offset)

@@ -250,13 +250,13 @@ function openDialog(context, store, path, {title, text, fields = [], action, tri
           const timer = setTimeout(() => say("", "Still waiting for the tuner\u2026 You may close this; the answer comes to Events."), SLOW_ANSWER_MS);
           const found = await store.answer(id);
           clearTimeout(timer);
-          if (found?.is_refused === false) {
+          if (found && !found.refusal) {
             say("good", "\u2713 Done.");
             submit.remove();
             cancel.focus();
             return;
           }
-          say("bad", found ? `\u2715 ${found.text[0].toUpperCase()}${found.text.slice(1)}` : "\u2715 The tuner ended first. tunewright resume takes the request.");
+          say("bad", found ? `\u2715 Refused: ${found.refusal}.` : "\u2715 The tuner ended first. tunewright resume takes the request.");
         } catch (error) {
           say("bad", `\u2715 ${error.message}`);
         }

@@ -98,7 +98,7 @@ export const contourView = {
     const type = (isNumeric, isLog) => (isNumeric ? (isLog ? "log" : "value") : "category");
     const name = text => shortened(text, 48);
     return {
-      grid: plotGrid({right: 16, top: 30, bottom: 44}),
+      grid: plotGrid({right: 16, top: 4, bottom: 44}),
       xAxis: axis(type(isAcross, isLogX), name(this.axes.x), {...side(isAcross, x), splitLine: {show: false}}),
       yAxis: upAxis(type(isUp, isLogY), this.axes.y, {...side(isUp, y), splitLine: {show: false}}),
       tooltip: tooltip(point => `trial ${point.value[3]}: ${formatNumber(point.value[2])}`, {trigger: "item"}),

@@ -144,7 +144,7 @@ export const curvesView = {
     );
     const drawn = [...top, ...others].flatMap(([, curve]) => (curve.resource.length ? [curve.resource[0], curve.resource.at(-1)] : []));
     return {
-      grid: plotGrid({top: 30 + (rungs.length ? 16 : 0)}),
+      grid: plotGrid({top: 4}),
       xAxis: by === "time" ? timeAxis("time", this.store.time) : countAxis(this.store.experiment.resource, drawn.length ? drawn : [0, 1]),
       yAxis: upAxis(scale === "log" ? "log" : "value", metric, rungs.length ? {nameGap: 26} : {}),
       series: [

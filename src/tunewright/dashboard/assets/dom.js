@@ -24,7 +24,11 @@ export function redraw(element, facts, build) {
   const signature = JSON.stringify(facts);
   if (element.dataset.signature === signature) return;
   element.dataset.signature = signature;
+  const focused = element.contains(document.activeElement) ? document.activeElement.textContent : null;
   element.replaceChildren(...[build()].flat().filter(child => child !== null && child !== undefined && child !== ""));
+  if (focused === null) return;
+  const places = [...element.querySelectorAll("a, button")];
+  (places.find(place => place.textContent === focused) ?? places[0])?.focus({preventScroll: true});
 }
 
 /** Create an element of an SVG. */

@@ -1,5 +1,5 @@
 // Events of the tuner and of the service: sessions, requests, failures, throttling, retries, interruptions, notes.
-import {h, choice, setText} from "./dom.js";
+import {h, choice, clampedText, setText} from "./dom.js";
 import {formatDuration, formatWall, plural} from "./format.js";
 import {experimentAddress} from "./list.js";
 import {DataTable} from "./table.js";
@@ -69,7 +69,7 @@ export const eventsView = {
               cell.append(h("a", {href: experimentAddress(context.tag, context.name, `trials/${row.trial_id}`)}, String(row.trial_id)));
           },
         },
-        {title: "Event", isLong: true, isWide: true, text: row => row.text},
+        {title: "Event", isWide: true, text: row => row.text, fill: (cell, row) => cell.append(...clampedText(row.text))},
         {title: "Date", text: row => formatWall(row.wall)},
       ],
     });

@@ -56,6 +56,7 @@ export const importanceView = {
       xAxis: axis("value", `share of the variation of ${shortened(this.context.store.metric.name, 30)}`, {
         min: 0,
         scale: false,
+        splitNumber: this.chart.width < 500 ? 2 : 5,
         axisLabel: {formatter: formatShare},
       }),
       tooltip: tooltip(

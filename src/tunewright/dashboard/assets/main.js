@@ -90,6 +90,7 @@ class DashboardPage {
   }
 
   async showRoute() {
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
     const route = readAddress(location.hash);
     const isSame = route.kind === "e" && this.experiment?.tag === route.tag && this.experiment?.name === route.name;
     if (isSame) return this.experiment.isOpen ? this.experiment.show(route) : undefined; // else it is shown once it is open

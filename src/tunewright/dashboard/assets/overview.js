@@ -82,7 +82,7 @@ export const overviewView = {
     const line = last && end > last[0] ? [...points, [end, last[1], last[2]]] : points;
     const format = this.scale === "time" ? formatDuration : this.scale === "cost" ? formatMoney : formatCount;
     return {
-      grid: plotGrid({top: 30}),
+      grid: plotGrid({top: 4}),
       xAxis:
         this.scale === "time"
           ? timeAxis(unit, end)

@@ -7,7 +7,7 @@ import {trialColumns} from "./trials.js";
 
 const MOST_LINES = 800,
   LEAST_GAP = 96, // pixels between two vertical axes; with less they lie, one above the other
-  LYING_GAP = 58;
+  LYING_GAP = 72;
 
 export const parallelView = {
   title: "Parallel",

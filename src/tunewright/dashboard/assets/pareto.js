@@ -113,7 +113,7 @@ export const paretoView = {
     drawLegend(this.keys, entries, () => this.frontChart);
     return {
       legend: hiddenLegend(entries),
-      grid: plotGrid({top: 30}),
+      grid: plotGrid({top: 4}),
       xAxis: axis("value", direction(x)),
       yAxis: upAxis("value", direction(y)),
       tooltip: tooltip(
@@ -150,9 +150,9 @@ export const paretoView = {
   volumeOption() {
     const {time, value} = this.document;
     return {
-      grid: plotGrid({top: 30}),
+      grid: plotGrid({top: 4}),
       xAxis: timeAxis("time", this.store.time),
-      yAxis: upAxis("value", "share of the box between best and worst values", {axisLabel: {formatter: formatShare}}),
+      yAxis: upAxis("value", "dominated share of the box", {axisLabel: {formatter: formatShare}}),
       tooltip: tooltip(([point]) => `${formatShare(point.value[1])} after ${formatDuration(point.value[0])}`, {trigger: "axis"}),
       series: [
         {

@@ -40,7 +40,7 @@ function linePanel(container, chart, panel, title) {
   });
   drawLegend(keys, entries, () => drawn);
   const drawn = new Chart(place, {label: `${title}: ${panel.title}`, height: 360, build: () => ({
-    grid: plotGrid({top: 30}),
+    grid: plotGrid({top: 4}),
     legend: hiddenLegend(entries),
     tooltip: tooltip(points => lineText(panel, points), {trigger: "axis"}),
     xAxis: reportAxis(panel.x, 30),

@@ -11,6 +11,7 @@ import {configTable} from "./overview.js";
 const LOG_LIMIT = 262_144,
   TRIAL_INTERVAL_MS = 2000,
   MOST_PANELS = 6,
+  IGNORED_DECISIONS = ["repeat", "late", "invalid"],
   PANEL_HEIGHT = 170; // pixels of each of several metrics
 
 export const trialView = {
@@ -137,7 +138,7 @@ export const trialView = {
     redraw(this.requests, requests, () => requests.map(request => h("li", {}, requestText(request))));
     const n = this.panels().length,
       isEmpty = !n;
-    this.chart.setHeight(n > 1 ? 30 + PANEL_HEIGHT * n : 320);
+    this.chart.setHeight(n > 1 ? PANEL_HEIGHT * n : 320);
     this.curve.hidden = isEmpty;
     this.noCurve.hidden = !isEmpty;
     setText(
@@ -153,11 +154,16 @@ export const trialView = {
     if (!isEmpty) this.chart.draw();
   },
 
+  /** Reports that count: not repeated, late or invalid ones. */
+  results() {
+    return (this.detail.results ?? []).filter(result => !IGNORED_DECISIONS.includes(result.decision));
+  },
+
   /** Metrics that have a panel: the tuned ones first. */
   panels() {
     const {metrics, resource} = this.store.experiment,
       tuned = metrics.map(metric => metric.name);
-    const names = [...new Set((this.detail.results ?? []).flatMap(result => Object.keys(result.metrics)))].filter(
+    const names = [...new Set(this.results().flatMap(result => Object.keys(result.metrics)))].filter(
       name => !name.startsWith("st_") && name !== resource,
     );
     return [...tuned.filter(name => names.includes(name)), ...names.filter(name => !tuned.includes(name))].slice(0, MOST_PANELS);
@@ -166,11 +172,11 @@ export const trialView = {
   /** A panel per metric, one above the other: their scales differ. */
   option() {
     const shown = this.panels(),
-      {results} = this.detail,
+      results = this.results(),
       resources = results.map(result => result.resource),
-      height = shown.length > 1 ? PANEL_HEIGHT : 290;
+      height = shown.length > 1 ? PANEL_HEIGHT : 320;
     return {
-      grid: shown.map((_, index) => plotGrid({top: index * height + 30, bottom: undefined, height: height - 38})),
+      grid: shown.map((_, index) => plotGrid({top: index * height + 4, bottom: undefined, height: height - 12})),
       axisPointer: {link: [{xAxisIndex: "all"}]},
       tooltip: tooltip(null, {trigger: "axis", valueFormatter: value => formatNumber(value)}),
       xAxis: shown.map((_, gridIndex) => ({

@@ -129,19 +129,18 @@ export function trialColumns(store, context, hasConfig) {
       title: "Trial",
       isNumber: true,
       sort: row => row.id,
-      text: row => String(row.id),
-      fill: (cell, row) => cell.append(h("a", {href: experimentAddress(tag, name, `trials/${row.id}`)}, String(row.id))),
+      text: row => `${row.id}${isBest(row) ? " best" : ""}`,
+      fill: (cell, row) =>
+        cell.append(
+          isBest(row) ? h("span", {class: "star", title: "best", role: "img", "aria-label": "best"}, "\u2605 ") : "",
+          h("a", {href: experimentAddress(tag, name, `trials/${row.id}`)}, String(row.id)),
+        ),
     },
     {
       title: "Status",
       sort: row => store.statusOf(row),
-      text: row => `${store.statusOf(row)}${row.is_known ? " known" : ""}${isBest(row) ? " best" : ""}`,
-      fill: (cell, row) =>
-        cell.append(
-          statusPill(store.statusOf(row)),
-          row.is_known ? h("span", {class: "small"}, " known") : "",
-          isBest(row) ? h("span", {class: "small"}, " best") : "",
-        ),
+      text: row => `${store.statusOf(row)}${row.is_known ? " known" : ""}`,
+      fill: (cell, row) => cell.append(statusPill(store.statusOf(row)), row.is_known ? h("span", {class: "small"}, " known") : ""),
     },
     {title: `Best ${metrics[0].name}`, isNumber: true, sort: row => row.best, text: row => formatNumber(row.best)},
     ...metrics.map(metric => ({
