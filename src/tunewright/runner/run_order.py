@@ -64,6 +64,8 @@ class RunOrder:
     """Python of the script; empty: the runner's own. A script that is not ``*.py`` is executed itself."""
     arguments: str = AS_LIST
     booleans: str = AS_VALUE
+    prefix: list[str] = field(default_factory=list)
+    """Put before the command of the script: a program that starts it on several nodes, such as srun."""
     launch: str = ""
     """TORCHRUN, or empty: one process on each host."""
     config_file: str = ""

@@ -32,7 +32,7 @@ from tunewright.backends.engine.job_service import (
 )
 from tunewright.exceptions import BackendError
 from tunewright.interfaces import Backend, BackendEvent
-from tunewright.runner.channel import EXITED, PAUSE, RELEASE, STOP, End, Report
+from tunewright.runner.channel import EXITED, PAUSE, RELEASE, STOP, TERMINATED, End, Report
 from tunewright.trial import (
     BackendSummary,
     Checkpoint,
@@ -315,6 +315,35 @@ def test_a_lost_job_is_retried_from_its_checkpoint(stand: Stand, cause: FailureC
     ended = stand.until_ended()
     assert (ended.exit, ended.error) == (1, "The job was lost 2 times: use fewer")
     assert ended.checkpoint == Checkpoint(trial_id=0, resource=1)
+
+
+def test_time_limits_are_no_losses_while_checkpoints_advance(stand: Stand) -> None:
+    """Three jobs in a row without a new checkpoint end the trial; all the others go on, whatever max_retries is."""
+    stand.start()
+    for retry in range(9):
+        key = f"0-0-{retry}"
+        stand.until_created(key)
+        if retry in {2, 5}:
+            stand.channel.checkpoints.stored.add((0, retry))
+        stand.engine.failures[key] = Failure(cause=FailureCause.SERVICE, reason="time limit")
+        stand.engine.end(key, JobState.TIMED_OUT)
+        assert not any(isinstance(e, Ended) for e in stand.events)
+    ended = stand.until_ended()
+    assert ended.exit == 1
+    assert "3 jobs in a row reached their time limit without a new checkpoint" in ended.error
+    assert ended.checkpoint == Checkpoint(trial_id=0, resource=5)
+
+
+def test_a_job_that_ends_at_the_signal_before_its_time_limit_is_no_loss(stand: Stand) -> None:
+    stand.start()
+    for retry in range(4):
+        key = f"0-0-{retry}"
+        stand.until_created(key)
+        stand.channel.checkpoints.stored.add((0, retry + 1))
+        stand.channel.end(key, 2, cause=TERMINATED)
+        stand.engine.end(key)
+    stand.until_created("0-0-4")
+    assert not any(isinstance(e, Ended) for e in stand.events)
 
 
 def test_a_failure_that_all_jobs_share_ends_the_experiment(stand: Stand) -> None:
