@@ -10,7 +10,7 @@ const CONTOUR_LEVELS = 12,
 export const contourView = {
   title: "Contour",
 
-  async render(container, context) {
+  render(container, context) {
     this.context = context;
     this.store = context.store;
     const names = this.store.tuned().map(({name}) => name),
@@ -19,7 +19,7 @@ export const contourView = {
       x: names.includes(query.x) ? query.x : names[0],
       y: names.includes(query.y) ? query.y : names.find(name => name !== (query.x ?? names[0])),
     };
-    this.empty = emptyNote("");
+    this.empty = emptyNote("Estimating\u2026");
     this.frame = h("div", {});
     this.text = h("p", {class: "small"});
     this.again = h("button", {type: "button", onclick: () => this.read()}, "Estimate again");
@@ -58,7 +58,7 @@ export const contourView = {
         () => (this.document?.points ?? []).map(([x, y, value, id]) => [formatValue(x), formatValue(y), formatNumber(value), String(id)]),
       ),
     );
-    await this.read();
+    this.read();
   },
 
   async read() {

@@ -23,7 +23,7 @@ export const eventsView = {
     this.store = context.store;
     this.kind = context.route.query.kind ?? "";
     this.count = h("p", {class: "small", role: "status"});
-    const frame = h("section", {class: "card flush", "aria-label": "Events"});
+    const frame = h("section", {class: "card flush"});
     container.append(
       h(
         "div",

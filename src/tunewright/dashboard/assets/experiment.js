@@ -39,7 +39,10 @@ export class ExperimentPage {
     Object.assign(this, {container, context, tag, name, view: null});
     this.follower = new ExperimentFollower(context.source, tag, name, {
       onchange: change => this.redraw.request(change),
-      onstate: context.onstate,
+      onstate: state => {
+        context.onstate(state);
+        if (state === "live" && this.failed) this.show(this.failed);
+      },
     });
     this.redraw = new Redraw(change => this.update(change));
   }
@@ -77,6 +80,7 @@ export class ExperimentPage {
   /** Show a view; views of one experiment share its store. */
   async show(route) {
     this.view?.dispose();
+    this.failed = null;
     const isTrial = route.view === "trials" && route.item !== null;
     const definition = isTrial ? trialView : EXPERIMENT_VIEWS[route.view];
     const key = definition ? route.view : "overview";
@@ -91,7 +95,9 @@ export class ExperimentPage {
       loading.remove();
     } catch (error) {
       loading.remove();
-      if (this.view === view) content.replaceChildren(emptyNote(error.message));
+      if (this.view !== view) return;
+      content.replaceChildren(emptyNote(error.message));
+      if (error.status === 0) this.failed = route; // the server did not answer: it is asked again once it does
       if (error.status === undefined) throw error;
     }
   }

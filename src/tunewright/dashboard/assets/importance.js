@@ -8,7 +8,7 @@ const LEAST_IMPORTANCE_TRIALS = 10;
 export const importanceView = {
   title: "Importance",
 
-  async render(container, context) {
+  render(container, context) {
     this.context = context;
     this.frame = h("div", {});
     this.text = h("p", {class: "small"});
@@ -29,7 +29,7 @@ export const importanceView = {
       ),
     );
     this.frame.hidden = true;
-    await this.read();
+    this.read();
   },
 
   async read() {

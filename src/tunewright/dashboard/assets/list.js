@@ -64,7 +64,7 @@ export const listView = {
       ),
       h("div", {class: "between"}, this.count, this.compare),
     );
-    const frame = h("section", {class: "card flush", "aria-label": "Experiments"});
+    const frame = h("section", {class: "card flush"});
     container.append(frame);
     this.table = new DataTable(frame, {
       label: "Experiments",

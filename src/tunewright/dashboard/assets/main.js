@@ -118,7 +118,11 @@ class DashboardPage {
       if (this.turn !== turn) return;
       this.experiment?.close();
       this.experiment = null;
-      container.replaceChildren(emptyNote(error.message), h("p", {class: "center"}, h("a", {href: "#/"}, "All experiments")));
+      container.replaceChildren(emptyNote(error.message), h(
+        "p",
+        {class: "center"},
+        error.status === 0 ? h("button", {type: "button", onclick: () => this.route()}, "Try again") : h("a", {href: "#/"}, "All experiments"),
+      ));
       if (error.status === undefined) throw error;
     }
   }

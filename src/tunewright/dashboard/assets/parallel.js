@@ -22,7 +22,7 @@ export const parallelView = {
     this.clear = h("button", {type: "button", onclick: () => this.clearRanges()}, "Clear ranges");
     this.form = this.rangeForm();
     container.append(card("Parallel coordinates", this.clear, this.frame, this.text, this.form, this.empty));
-    const holder = (this.holder = h("section", {class: "card flush", "aria-label": "Trials in the ranges"}));
+    const holder = (this.holder = h("section", {class: "card flush"}));
     container.append(holder);
     this.table = new DataTable(holder, {
       label: "Trials in the ranges",

@@ -70,7 +70,7 @@ function renderTable(body, label, table) {
     sort: table.rows.some(row => row[index].number !== null) ? row => row[index].number : row => row[index].text,
     fill: (cell, row) => cell.append(row[index].mark ? h("span", {class: `mark-${row[index].mark}`}, row[index].text) : row[index].text),
   }));
-  new DataTable(body, {label, columns, rows: () => table.rows, pageSize: 100}).draw();
+  new DataTable(body, {label: `Table: ${label}`, columns, rows: () => table.rows, pageSize: 100}).draw();
 }
 
 function renderGuide(guide) {

@@ -31,7 +31,7 @@ export const trialsView = {
     });
     this.search.value = this.filters.q;
     this.count = h("p", {class: "small", role: "status"});
-    const frame = h("section", {class: "card flush", "aria-label": "Trials"});
+    const frame = h("section", {class: "card flush"});
     this.hasConfig = this.filters.wide ? this.filters.wide === "1" : this.store.tuned().length <= 12;
     container.append(
       h(
@@ -212,7 +212,8 @@ export function trialFilter(query, store) {
       return trial => {
         const value = named(trial, name);
         if (value === null || value === undefined) return false;
-        return typeof value === "number" && !Number.isNaN(number) ? compare(value, number) : compare(String(value), wanted);
+        if (typeof value !== "number") return compare(String(value), wanted);
+        return Number.isNaN(number) ? sign === "!=" : compare(value, number);
       };
     });
   return trial => tests.every(test => test(trial));
