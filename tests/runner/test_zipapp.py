@@ -20,6 +20,7 @@ import argparse, subprocess, sys
 from syne_tune import Reporter
 from syne_tune.utils import add_checkpointing_to_argparse
 import tunewright
+from tunewright.integrations import TrialReports
 parser = argparse.ArgumentParser()
 parser.add_argument("--x", type=float)
 add_checkpointing_to_argparse(parser)
@@ -27,7 +28,8 @@ args = parser.parse_args()
 # outlives the script, in a session of its own
 left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 open(args.st_checkpoint_dir + "/state", "w").write("1")
-Reporter()(epoch=1, x=args.x, left=left.pid, home=tunewright.__file__)
+values = TrialReports(None).select({"x": args.x, "left": left.pid}, {"epoch": 1})
+Reporter()(**values, home=tunewright.__file__)
 """
 
 
@@ -101,6 +103,7 @@ def test_what_travels_compiles_on_the_oldest_python() -> None:
     for python in pythons()[1:]:
         package = Path(entry.__file__).parents[1]
         files = [package / "__init__.py", package / "report.py", *(package / "compat").rglob("*.py")]
+        files += (package / "integrations").glob("*.py")
         files += (package / "runner").glob("*.py")
         code = "import sys\nfor name in sys.argv[1:]: compile(open(name).read(), name, 'exec')"
         subprocess.run([python, "-c", code, *files], check=True)

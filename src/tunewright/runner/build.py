@@ -20,8 +20,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def build_runner(target: Path) -> Path:
     """Write the zipapp; the same sources give the same bytes, so that it can be named by its hash.
 
-    It holds the runner and, below ``trial/``, the trial side: ``tunewright`` with its Reporter, and the
-    modules that stand in for Syne Tune's.
+    It holds the runner and, below ``trial/``, the trial side: ``tunewright`` with its Reporter, the callbacks
+    of frameworks, and the modules that stand in for Syne Tune's.
 
     Parameters
     ----------
@@ -44,7 +44,10 @@ def runner_bytes() -> bytes:
     files = {f"{PACKAGE}/{path.name}": path for path in here.glob("*.py") if path.name != "build.py"}
     files["trial/tunewright/__init__.py"] = root / "__init__.py"
     files["trial/tunewright/report.py"] = root / "report.py"
-    files |= {f"trial/tunewright/{path.relative_to(root)}": path for path in (root / "compat").rglob("*.py")}
+    for folder in ("compat", "integrations"):
+        files |= {
+            f"trial/tunewright/{path.relative_to(root)}": path for path in (root / folder).rglob("*.py")
+        }
     contents = {name: path.read_bytes() for name, path in files.items()}
     contents["__main__.py"] = _MAIN.encode()
     buffer = io.BytesIO()
