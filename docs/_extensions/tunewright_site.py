@@ -1,12 +1,17 @@
 """Directives of the documentation site: pages that are made from the program itself.
 
-``commands`` writes one section for each command of ``tunewright``, ``method-settings NAME`` the table of a method's settings.
+``commands`` writes one section for each command of ``tunewright``, ``method-settings NAME`` the table of a method's settings,
+and ``method-figure NAME`` a figure of its judging runs.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import io
+import json
+import math
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -19,10 +24,11 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from sphinx_gallery.scrapers import figure_rst
 
+from tunewright.analysis.summaries import SHARES
 from tunewright.backends.plugin import backend_names
 from tunewright.cli import COMMANDS
 from tunewright.cli.program import program
-from tunewright.methods import find_method
+from tunewright.methods import MethodSpec, find_method
 from tunewright.methods.settings import settings_of
 
 TUTORIALS = [
@@ -43,6 +49,19 @@ TUTORIALS = [
     "sagemaker_here",
 ]
 """Files of ``examples/`` that are run while the site is built, in their order."""
+
+RESULTS = Path(__file__).parents[2] / "benchmarking" / "nursery" / "benchmark_all" / "results"
+GROUNDS = {
+    "LCBench, network": "network",
+    "LCBench, rows": "rows",
+    "TaskSet": "taskset",
+    "FCNet": "fcnet",
+    "NAS-Bench-201": "nas201",
+    "LEMUR": "lemur",
+    "rbv2": "rbv2",
+    "several objectives": "moo",
+}
+"""Title of a ground -> its file of results."""
 
 
 def help_of(tokens: list[str]) -> str:
@@ -134,6 +153,95 @@ def setting_docs(kind: Callable[[], object]) -> Iterator[tuple[str, str]]:
             yield field.name, documented.get(field.name, "")
 
 
+@final
+class MethodFigure(Generated):
+    """Figure of a method's judging runs beside random search; nothing if there are none."""
+
+    required_arguments: ClassVar[int] = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Draw the figure, and write the lines around it."""
+        name = find_method(self.arguments[0]).name
+        shares = {title: found for title, file in GROUNDS.items() if (found := shares_better(file, name))}
+        if not shares or name == "RandomSearch":
+            return []
+        folder = Path(self.env.srcdir) / "methods" / "figures"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name.lower()}.svg"
+        draw_shares(shares).savefig(path, metadata={"Date": None})
+        lines = ["## Beside random search", "", f"![{name} beside random search](figures/{path.name})", ""]
+        lines += [
+            (
+                "Share of pairs of runs, of one task and one seed, in which this method's best value is better than that of random search. "
+                "Runs are those of [the comparison](../comparison.md) on tasks that chose nothing; the numbers are pairs."
+            ),
+        ]
+        return self.parsed(lines)
+
+
+def shares_better(file: str, name: str) -> dict[str, tuple[list[float], int]]:
+    """For each setup of a method on a ground, the share of pairs better than random search at each part of the budget; equal ones count half."""
+    path = RESULTS / f"ideal-{file}-judging.json"
+    if not path.exists():
+        return {}
+    labels = [label for label, spec in baselines().items() if spec.name == name]
+    found: dict[str, list[list[float]]] = {}
+    for task in json.loads(path.read_text()).values():
+        setups = {
+            label: {run[0]: [math.inf if best is None else best for best in run[4]] for run in setup["runs"]}
+            for label, setup in task["setups"].items()
+        }
+        for label in labels:
+            for seed, values in setups.get(label, {}).items():
+                if (other := setups.get("RS", {}).get(seed)) is not None:
+                    pairs = zip(values, other, strict=True)
+                    found.setdefault(label, []).append(
+                        [float(own < base) + 0.5 * (own == base) for own, base in pairs]
+                    )
+    return {
+        label: ([sum(part) / len(rows) for part in zip(*rows, strict=True)], len(rows))
+        for label, rows in found.items()
+    }
+
+
+def baselines() -> dict[str, MethodSpec]:
+    """Labels of the comparison and their methods."""
+    folder = str(RESULTS.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    module = importlib.import_module("baselines")
+    return {**module.methods, **module.SEVERAL}
+
+
+def draw_shares(shares: dict[str, dict[str, tuple[list[float], int]]]) -> Figure:
+    """A panel for each ground, a line for each setup."""
+    columns = min(5, len(shares))
+    rows = -(-len(shares) // columns)
+    figure = Figure(figsize=(2.3 * columns, 2.5 * rows + 0.3), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axis in list(axes.flat)[len(shares) :]:
+        axis.remove()
+    styles = ("-", "--", ":")
+    for axis, (title, setups) in zip(axes.flat, shares.items(), strict=False):
+        axis.axhline(0.5, color="#888888", linewidth=1)
+        for style, (label, (values, n_pairs)) in zip(styles, sorted(setups.items()), strict=False):
+            axis.plot(
+                [100 * share for share in SHARES],
+                values,
+                style,
+                marker="o",
+                color="#0072B2",
+                label=f"{label} ({n_pairs})",
+            )
+        axis.set_title(title, fontsize=10)
+        axis.set_ylim(0, 1)
+        axis.set_xticks([10, 25, 50, 100])
+        axis.set_xlabel("budget, per cent", fontsize=9)
+        axis.legend(fontsize=8, frameon=False, loc="best")
+    axes[0, 0].set_ylabel("better than random", fontsize=9)
+    return figure
+
+
 class TutorialOrder:
     """Order of the tutorials."""
 
@@ -169,4 +277,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Add the directives."""
     app.add_directive("commands", Commands)
     app.add_directive("method-settings", MethodSettings)
+    app.add_directive("method-figure", MethodFigure)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

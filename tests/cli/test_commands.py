@@ -389,6 +389,8 @@ def test_methods_and_benchmarks_are_listed_and_shown(command: Command) -> None:
     assert re.search(r"^rung_levels +- +list of int \| none *$", command.out, flags=re.MULTILINE)
     assert command("methods", "rs") == 0
     assert "no settings" in command.out
+    assert command("methods", "PBT") == 0
+    assert re.search(r"^compare +same_resource +same_resource \| newest *$", command.out, flags=re.MULTILINE)
     assert command("benchmarks") == 0
     assert "mlp_digits" in command.out
     assert command("benchmarks", "mlp_digits") == 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -48,9 +50,22 @@ def make_run(tmp_path: Path, run_script, script: Path, **changes: object) -> Pat
 
 
 def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
-    first = build_runner(tmp_path / "a.pyz").read_bytes()
-    assert first == runner_bytes()
+    assert runner_bytes() == runner_bytes()
+    built = build_runner(tmp_path / "a.pyz")
     assert [path.name for path in tmp_path.iterdir()] == ["a.pyz"]
+    with zipfile.ZipFile(built) as here, zipfile.ZipFile(io.BytesIO(runner_bytes())) as anywhere:
+        sources = {name: anywhere.read(name) for name in anywhere.namelist()}
+        assert {name: here.read(name) for name in sources} == sources
+
+
+def test_this_python_need_not_compile_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(build_runner(tmp_path / "runner.pyz")) as built:
+        contents = {name: built.read(name) for name in built.namelist()}
+    with zipfile.ZipFile(tmp_path / "without_sources.pyz", "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content if name == "__main__.py" or name.endswith("c") else b"1 / 0")
+    command = [sys.executable, str(tmp_path / "without_sources.pyz"), "cloud"]
+    assert "usage" in subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
 @pytest.mark.parametrize(("python", "is_zipapp"), [(sys.executable, False), *((p, True) for p in pythons())])

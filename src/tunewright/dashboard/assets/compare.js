@@ -27,6 +27,10 @@ function viewOfReport(title, path) {
       try {
         const page = await context.source.get(path(context));
         if (this.isDisposed) return;
+        if (page.error) {
+          this.content.replaceChildren(emptyNote(page.error));
+          return;
+        }
         this.title = page.title;
         for (const chart of this.charts ?? []) chart.dispose();
         this.content.replaceChildren();

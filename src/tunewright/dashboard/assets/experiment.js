@@ -34,6 +34,11 @@ const EXPERIMENT_VIEWS = {
   events: eventsView,
 };
 
+/** The view that an address names. */
+function viewOf(route) {
+  return route.view === "trials" && route.item !== null ? trialView : (EXPERIMENT_VIEWS[route.view] ?? overviewView);
+}
+
 export class ExperimentPage {
   constructor(container, context, tag, name) {
     Object.assign(this, {container, context, tag, name, view: null});
@@ -43,17 +48,21 @@ export class ExperimentPage {
         context.onstate(state);
         if (state === "live" && this.failed) this.show(this.failed);
       },
+      ongone: () => this.showGone(),
     });
     this.redraw = new Redraw(change => this.update(change));
   }
 
-  async open() {
-    loadCharts(); // while the documents are read
-    this.store = await this.follower.open();
+  async open(route) {
+    const charts = loadCharts(); // while the documents are read
+    this.store = await this.follower.open(viewOf(route) !== overviewView);
+    const readRest = () => setTimeout(() => this.follower.whole()); // after the first view
+    charts.then(readRest, readRest);
     this.status = h("span", {});
     this.facts = h("p", {class: "small facts-line"});
     this.progress = h("div", {class: "grow"});
     this.note = h("p", {class: "note"});
+    this.gone = h("div", {class: "warning", role: "alert", hidden: true});
     this.control = h("div", {class: "actions"});
     this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"}, this.tabLinks());
     this.content = h("div", {class: "view"});
@@ -66,6 +75,7 @@ export class ExperimentPage {
           ? [this.tag]
           : [h("a", {href: "#/"}, "Experiments"), " / ", h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag)]),
       ),
+      this.gone,
       h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status),
       this.facts,
       this.note,
@@ -81,15 +91,17 @@ export class ExperimentPage {
   async show(route) {
     this.view?.dispose();
     this.failed = null;
-    const isTrial = route.view === "trials" && route.item !== null;
-    const definition = isTrial ? trialView : EXPERIMENT_VIEWS[route.view];
-    const key = definition ? route.view : "overview";
-    this.drawTabs(key);
+    const definition = viewOf(route);
+    this.drawTabs(route.view in EXPERIMENT_VIEWS ? route.view : "overview");
     const content = h("div", {class: "stack"});
     const loading = h("p", {class: "empty", role: "status"}, "Loading\u2026");
     this.content.replaceChildren(loading, content);
-    const view = (this.view = Object.create(definition ?? overviewView));
-    document.title = `${isTrial ? `Trial ${route.item}` : view.title} \u2013 ${this.name} \u2013 Tunewright`;
+    const turn = (this.turn = {});
+    this.view = null;
+    document.title = `${definition === trialView ? `Trial ${route.item}` : definition.title} \u2013 ${this.name} \u2013 Tunewright`;
+    if (definition !== overviewView) await this.follower.whole();
+    if (this.turn !== turn) return;
+    const view = (this.view = Object.create(definition));
     try {
       await view.render(content, {...this.context, route, store: this.store, path: this.follower.path, tag: this.tag, name: this.name});
       loading.remove();
@@ -154,13 +166,24 @@ export class ExperimentPage {
 
   update(change) {
     if (change.has("experiment", "totals")) this.drawHead();
-    if (change.has("status")) this.context.announce(`The experiment is ${this.store.experiment.status}`);
+    if (change.kinds.has("status")) this.context.announce(`The experiment is ${this.store.experiment.status}`);
     const best = this.store.best.at(-1);
     if (best && best.value !== this.bestValue) {
       this.bestValue = best.value;
       this.context.announce(`New best: ${this.store.metric.name} ${formatNumber(best.value)}, trial ${best.trial_id}`);
     }
     this.view?.update(change);
+  }
+
+  /** Say that the experiment is not there any more; the page stays as it was. */
+  showGone() {
+    this.context.onstate("gone");
+    this.control.replaceChildren();
+    this.gone.hidden = false;
+    this.gone.replaceChildren(
+      "This experiment was deleted or renamed. The page shows it as it was at last. ",
+      h("a", {href: "#/"}, "All experiments"),
+    );
   }
 
   close() {
