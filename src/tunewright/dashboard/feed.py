@@ -696,7 +696,7 @@ class ExperimentFeed:
         if (first := self.best) is None:
             return found
         resource = self.trials[first["trial_id"]].best_resource or 0
-        name, value = self._metric.name, first["value"]
+        name, value = self._first, first["value"]
         return [
             {"metric": name, "value": value, "trial_id": first["trial_id"], "resource": resource},
             *found,
