@@ -1,4 +1,4 @@
-"""The commands scripts/check, scripts/test and scripts/demo; standard library only.
+"""The commands scripts/check, scripts/test, scripts/demo and scripts/docs; standard library only.
 
 Each sets up its own environment first: uv (installed into ``.tools`` if it is missing) brings ``.venv`` to the versions
 in ``uv.lock``. A stamp of the lock in the environment makes the second time quick.
@@ -108,19 +108,22 @@ def version_of(python: str) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def environment(wanted: str | None) -> Path:
+def environment(wanted: str | None, *, group: str = "dev") -> Path:
     """The folder of an environment that is complete.
 
     Parameters
     ----------
     wanted
         Interpreter (name or path) that gets an environment of its own, ``.venv-X.Y``; None: ``.venv``.
+    group
+        Dependency group; one other than ``dev`` has an environment of its own, ``.venv-GROUP``.
     """
     python = shutil.which(wanted) if wanted else sys.executable
     version = version_of(python) if python else None
     if python is None or version is None:
         raise SetupError(f"There is no Python interpreter {wanted!r} on the PATH that works.")
-    venv = ROOT / (f".venv-{version}" if wanted else ".venv")
+    parts = [".venv", *([group] if group != "dev" else []), *([version] if wanted else [])]
+    venv = ROOT / "-".join(parts)
     version = version_of(str(venv / "bin" / "python")) or version
     digest = hashlib.sha256(version.encode())
     for name in ("uv.lock", "pyproject.toml"):
@@ -130,6 +133,7 @@ def environment(wanted: str | None) -> Path:
         return venv
     say(f"Setting up {venv.name} with Python {version} (minutes the first time) ...")
     command = [find_uv(), "sync", "--locked", "--all-extras", "--compile-bytecode", "--quiet"]
+    command += ["--no-default-groups", "--group", group]
     if not (venv / "bin" / "python").exists():
         command += ["--python", python]
     settings = {"UV_PROJECT_ENVIRONMENT": str(venv), "UV_PYTHON_DOWNLOADS": "never"}
@@ -438,6 +442,26 @@ def demo(arguments: Sequence[str]) -> int:
     return shown([str(tool / "tunewright"), "show", newest])
 
 
+def docs(arguments: Sequence[str]) -> int:
+    """``scripts/docs``."""
+    command = argparse.ArgumentParser(prog="scripts/docs", allow_abbrev=False)
+    command.add_argument("--python", help="another interpreter, such as python3.13")
+    command.add_argument("--fresh", action="store_true", help="run all tutorials again")
+    options = command.parse_args(arguments)
+    tool = environment(options.python, group="docs") / "bin"
+    pages = ROOT / "build" / "docs"
+    if options.fresh:
+        for made in (pages, ROOT / "docs" / "tutorials", ROOT / "docs" / "reference" / "generated"):
+            shutil.rmtree(made, ignore_errors=True)
+    start = time.monotonic()
+    exit_code = shown([str(tool / "sphinx-build"), "-n", "-W", "--keep-going", "-q", "docs", str(pages)])
+    if exit_code:
+        say(f"The site could not be built; the warnings above are errors ({time.monotonic() - start:.0f} s).")
+    else:
+        say(f"Open {pages / 'index.html'} ({time.monotonic() - start:.0f} s).")
+    return exit_code
+
+
 def shown(command: Sequence[str]) -> int:
     """Show a command, run it and return its exit code."""
     say(f"$ {' '.join(command)}\n")
@@ -460,7 +484,7 @@ def main() -> int:
     os.environ.pop(
         "PYTHONDONTWRITEBYTECODE", None
     )  # else each of some thousand processes compiles all it imports
-    commands = {"check": check, "test": test, "demo": demo}
+    commands = {"check": check, "test": test, "demo": demo, "docs": docs}
     try:
         return commands[sys.argv[1]](sys.argv[2:])
     except SetupError as error:

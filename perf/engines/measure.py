@@ -68,7 +68,8 @@ def peer(python: str, n_trials: int, n_workers: int) -> dict[str, object]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{done.stdout}\n{done.stderr}")
-    seen = json.loads(done.stdout.splitlines()[-1])
+    (line,) = (one for one in done.stdout.splitlines() if one.startswith('{"began"'))
+    seen = json.loads(line)
     return figures([tuple(one) for one in seen["trials"]], n_workers, seen["began"])
 
 

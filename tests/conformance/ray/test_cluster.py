@@ -12,6 +12,7 @@ from tests.conformance.ray.cluster import Cluster
 from typing_extensions import override
 
 from tunewright.backends.ray import RayBackend, RayConfig
+from tunewright.backends.ray.plugin import RayPlugin
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import BackendError
 from tunewright.interfaces import Backend
@@ -148,8 +149,42 @@ def test_resources_that_no_node_has_are_named(
     tuner.start(epochs=1)
     notices: tuple[str, ...] = ()
     while not notices:
-        assert not tuner.backend.wait(1.0)
+        tuner.backend.wait(1.0)
         notices = tuner.backend.summary().notices
     assert "no node of the cluster has CPU 0.5, GPU 3" in notices[0]
     assert "GPU 2" in notices[0]
     tuner.backend.close()
+
+
+def test_doctor_finds_what_is_there_and_leaves_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    found = {one.what: one for one in RayPlugin().examine(RayConfig(), tmp_path / "doctor")}
+    assert not [one for one in found.values() if one.remedy]
+    assert set(found) == {"dashboard", "token", "nodes", "shared folder", "job", "Python"}
+    assert "8 CPUs, 2 GPUs" in found["nodes"].found
+    assert not cluster.jobs("tw-doctor-")
+    assert not (tmp_path / "doctor").exists()
+
+
+def test_workers_take_run_after_run_and_a_killed_one_is_replaced(
+    cluster: Cluster, benchmark: RealBenchmarkDefinition, tmp_path: Path
+) -> None:
+    """Six runs of two workers take three jobs, as one was killed; its run goes on from the last checkpoint."""
+    config = dataclasses.replace(CONFIG, execution="workers", checkpoint_seconds=0.0)
+    backend = RayBackend(benchmark, config, experiment=tmp_path.name, folder=tmp_path / "trials")
+    backend.attach(())
+    events = EventReader(backend, patience=180.0)
+    for trial_id in range(6):
+        if trial_id >= 2:
+            events.until_ended(trial_id - 2)
+        backend.start(Run(trial_id=trial_id, attempt=0), training_config(epochs=8, seconds=0.5))
+        if trial_id == 1:
+            events.until_reported(0, 3)
+            events.until_reported(1, 3)
+            killed = min((tmp_path / "trials" / "workers").iterdir())
+            cluster.supervisor(killed).kill()
+    for trial_id in range(6):
+        assert events.until_ended(trial_id).error == ""
+        assert {one.resource for one in events.reports if one.trial_id == trial_id} == set(range(1, 9))
+    assert backend.summary().jobs == 3
+    backend.close()
+    assert not [one for one in cluster.jobs(f"tw-{tmp_path.name}-").values() if one.status == "RUNNING"]
