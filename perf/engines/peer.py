@@ -31,7 +31,7 @@ class Times(tune.Callback):
     def on_trial_complete(self, iteration, trials, trial, **info) -> None:
         self.ended[trial.trial_id] = time.time()
 
-    def on_trial_error(self, iteration, trials, trial, **info) -> None:  # noqa: ANN001, ANN003
+    def on_trial_error(self, iteration, trials, trial, **info) -> None:
         raise SystemExit(f"trial {trial.trial_id} failed")
 
 
