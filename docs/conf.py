@@ -83,3 +83,8 @@ html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
 html_favicon = "_static/icon.svg"
+
+# Manual pages: sphinx-build -b man
+man_pages = [
+    ("reference/commands", "tunewright", "distributed hyperparameter optimisation", [author], 1),
+]

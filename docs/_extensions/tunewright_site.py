@@ -1,13 +1,17 @@
 """Directives of the documentation site: pages that are made from the program itself.
 
-``commands`` writes one section for each command of ``tunewright``, ``method-settings NAME`` the table of a method's settings.
+``commands`` writes one section for each command of ``tunewright``, ``method-settings NAME`` the table of a method's settings,
+and ``method-figure NAME`` a figure of its judging runs.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import importlib
 import io
-from collections.abc import Callable, Iterator
+import json
+import math
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -15,15 +19,15 @@ from docutils import nodes
 from matplotlib.figure import Figure
 from rich.console import Console
 from sphinx.application import Sphinx
-from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from sphinx_gallery.scrapers import figure_rst
 
+from tunewright.analysis.summaries import SHARES
 from tunewright.backends.plugin import backend_names
 from tunewright.cli import COMMANDS
+from tunewright.cli.catalogue import setting_meaning
 from tunewright.cli.program import program
-from tunewright.methods import find_method
-from tunewright.methods.settings import settings_of
+from tunewright.methods import MethodSpec, find_method
 
 TUTORIALS = [
     "first_search",
@@ -44,12 +48,25 @@ TUTORIALS = [
 ]
 """Files of ``examples/`` that are run while the site is built, in their order."""
 
+RESULTS = Path(__file__).parents[2] / "benchmarking" / "nursery" / "benchmark_all" / "results"
+GROUNDS = {
+    "LCBench, network": "network",
+    "LCBench, rows": "rows",
+    "TaskSet": "taskset",
+    "FCNet": "fcnet",
+    "NAS-Bench-201": "nas201",
+    "LEMUR": "lemur",
+    "rbv2": "rbv2",
+    "several objectives": "moo",
+}
+"""Title of a ground -> its file of results."""
+
 
 def help_of(tokens: list[str]) -> str:
     """The help of a command, as a terminal of 88 columns shows it."""
     text = io.StringIO()
     console = Console(file=text, width=88, color_system=None, legacy_windows=False)
-    program(tokens).help_print(tokens, console=console)
+    program([*tokens, "--help"]).help_print(tokens, console=console)  # with the names of all backends
     return text.getvalue().rstrip()
 
 
@@ -99,9 +116,8 @@ class MethodSettings(Generated):
     def run(self) -> list[nodes.Node]:
         """Write the table, in the order of ``tunewright methods NAME``."""
         method = find_method(self.arguments[0])
-        meanings = dict(setting_docs(method.settings))
         lines = ["| setting | default | values | meaning |", "|---|---|---|---|"]
-        for name, setting in settings_of(method.settings).items():
+        for name, setting in method.parameters.items():
             default = (
                 "none"
                 if setting.default is None
@@ -110,28 +126,100 @@ class MethodSettings(Generated):
                 else str(setting.default)
             )
             values = setting.values_text.replace("|", "\\|")
-            meaning = " ".join(meanings.get(name, "").split("\n\n")[0].split()).replace("|", "\\|")
+            meaning = setting_meaning(setting).replace("|", "\\|")
             lines.append(f"| `{name}` | `{default}` | {values} | {meaning} |")
         if len(lines) == 2:
             return self.parsed([f"`{method.name}` has no settings."])
         return self.parsed(lines)
 
 
-def setting_docs(kind: Callable[[], object]) -> Iterator[tuple[str, str]]:
-    """Docstrings of the fields of a dataclass of settings, and of those that it contains."""
-    settings: Any = kind()
-    documented: dict[str, str] = {}
-    for owner in reversed(type(settings).__mro__[:-1]):
-        docs = ModuleAnalyzer.for_module(owner.__module__).find_attr_docs()
-        documented |= {
-            field: "\n".join(text) for (name, field), text in docs.items() if name == owner.__qualname__
+@final
+class MethodFigure(Generated):
+    """Figure of a method's judging runs beside random search; nothing if there are none."""
+
+    required_arguments: ClassVar[int] = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Draw the figure, and write the lines around it."""
+        name = find_method(self.arguments[0]).name
+        shares = {title: found for title, file in GROUNDS.items() if (found := shares_better(file, name))}
+        if not shares or name == "RandomSearch":
+            return []
+        folder = Path(self.env.srcdir) / "methods" / "figures"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name.lower()}.svg"
+        draw_shares(shares).savefig(path, metadata={"Date": None})
+        lines = ["## Beside random search", "", f"![{name} beside random search](figures/{path.name})", ""]
+        lines += [
+            (
+                "Share of pairs of runs, of one task and one seed, in which this method's best value is better than that of random search. "
+                "Runs are those of [the comparison](../comparison.md) on tasks that chose nothing; the numbers are pairs."
+            ),
+        ]
+        return self.parsed(lines)
+
+
+def shares_better(file: str, name: str) -> dict[str, tuple[list[float], int]]:
+    """For each setup of a method on a ground, the share of pairs better than random search at each part of the budget; equal ones count half."""
+    path = RESULTS / f"ideal-{file}-judging.json"
+    if not path.exists():
+        return {}
+    labels = [label for label, spec in baselines().items() if spec.name == name]
+    found: dict[str, list[list[float]]] = {}
+    for task in json.loads(path.read_text()).values():
+        setups = {
+            label: {run[0]: [math.inf if best is None else best for best in run[4]] for run in setup["runs"]}
+            for label, setup in task["setups"].items()
         }
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            yield from setting_docs(lambda value=value: value)
-        else:
-            yield field.name, documented.get(field.name, "")
+        for label in labels:
+            for seed, values in setups.get(label, {}).items():
+                if (other := setups.get("RS", {}).get(seed)) is not None:
+                    pairs = zip(values, other, strict=True)
+                    found.setdefault(label, []).append(
+                        [float(own < base) + 0.5 * (own == base) for own, base in pairs]
+                    )
+    return {
+        label: ([sum(part) / len(rows) for part in zip(*rows, strict=True)], len(rows))
+        for label, rows in found.items()
+    }
+
+
+def baselines() -> dict[str, MethodSpec]:
+    """Labels of the comparison and their methods."""
+    folder = str(RESULTS.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    module = importlib.import_module("baselines")
+    return {**module.methods, **module.SEVERAL}
+
+
+def draw_shares(shares: dict[str, dict[str, tuple[list[float], int]]]) -> Figure:
+    """A panel for each ground, a line for each setup."""
+    columns = min(5, len(shares))
+    rows = -(-len(shares) // columns)
+    figure = Figure(figsize=(2.3 * columns, 2.5 * rows + 0.3), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axis in list(axes.flat)[len(shares) :]:
+        axis.remove()
+    styles = ("-", "--", ":")
+    for axis, (title, setups) in zip(axes.flat, shares.items(), strict=False):
+        axis.axhline(0.5, color="#888888", linewidth=1)
+        for style, (label, (values, n_pairs)) in zip(styles, sorted(setups.items()), strict=False):
+            axis.plot(
+                [100 * share for share in SHARES],
+                values,
+                style,
+                marker="o",
+                color="#0072B2",
+                label=f"{label} ({n_pairs})",
+            )
+        axis.set_title(title, fontsize=10)
+        axis.set_ylim(0, 1)
+        axis.set_xticks([10, 25, 50, 100])
+        axis.set_xlabel("budget, per cent", fontsize=9)
+        axis.legend(fontsize=8, frameon=False, loc="best")
+    axes[0, 0].set_ylabel("better than random", fontsize=9)
+    return figure
 
 
 class TutorialOrder:
@@ -169,4 +257,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Add the directives."""
     app.add_directive("commands", Commands)
     app.add_directive("method-settings", MethodSettings)
+    app.add_directive("method-figure", MethodFigure)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

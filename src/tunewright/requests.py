@@ -266,7 +266,10 @@ def write_request(folder: ExperimentFolder, request: Request) -> str:
         number = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         write_atomically(inbox / f"{number}{_SUFFIX}", data, is_private=True)
     except OSError as error:
-        raise SettingsError(f"Cannot write the request to {inbox}: {error}") from None
+        reason = error.strerror or str(error)
+        raise SettingsError(
+            f"Cannot write the request to {inbox}: {reason}: free or unlock the disk"
+        ) from None
     return number
 
 

@@ -33,6 +33,10 @@ from tunewright.storage import ExperimentFolder, find_experiment
 
 _LOOK: Final = 0.1  # seconds between two looks at the journal
 _WAIT: Final = 10.0
+_Experiment = Annotated[str, Parameter(help="The experiment.")]
+_Trial = Annotated[NonNegativeInt, Parameter(help="Number of the trial.")]
+_Reason = Annotated[str, Parameter(help="Remark that is stored.")]
+_Wait = Annotated[NonNegativeFloat, Parameter(help="Seconds to wait for the answer.")]
 
 app = command_app(
     "request",
@@ -43,25 +47,19 @@ app = command_app(
 
 @app.command(name="stop", help="Stop a trial, or the experiment.")
 def stop(
-    experiment: str,
+    experiment: _Experiment,
     trial: NonNegativeInt | None = None,
     /,
     *,
-    reason: str = "",
-    wait: NonNegativeFloat = _WAIT,
+    reason: _Reason = "",
+    wait: _Wait = _WAIT,
 ) -> int:
     """Stop a trial, or the experiment.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     trial
         Number of a running trial (default: the whole experiment).
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
     """
     if trial is None:
         return _send(
@@ -71,67 +69,33 @@ def stop(
 
 
 @app.command(name="pause", help="Pause a running trial; its checkpoint is kept.")
-def pause(
-    experiment: str, trial: NonNegativeInt, /, *, reason: str = "", wait: NonNegativeFloat = _WAIT
-) -> int:
-    """Pause a running trial.
-
-    Parameters
-    ----------
-    experiment
-        The experiment.
-    trial
-        Number of the trial.
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
-    """
+def pause(experiment: _Experiment, trial: _Trial, /, *, reason: _Reason = "", wait: _Wait = _WAIT) -> int:
+    """Pause a running trial."""
     text = f"Trial {trial} pauses until a request resumes it; the method does without it meanwhile"
     return _send(experiment, PauseTrial(trial_id=trial, reason=reason), text, wait)
 
 
 @app.command(name="resume", help="Resume a trial that a request has paused.")
-def resume(
-    experiment: str, trial: NonNegativeInt, /, *, reason: str = "", wait: NonNegativeFloat = _WAIT
-) -> int:
-    """Resume a trial that a request has paused.
-
-    Parameters
-    ----------
-    experiment
-        The experiment.
-    trial
-        Number of the trial.
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
-    """
+def resume(experiment: _Experiment, trial: _Trial, /, *, reason: _Reason = "", wait: _Wait = _WAIT) -> int:
+    """Resume a trial that a request has paused."""
     text = f"Trial {trial} goes on as soon as a worker is free"
     return _send(experiment, ResumeTrial(trial_id=trial, reason=reason), text, wait)
 
 
 @app.command(name="try", help="Try a configuration before the method's own ones.")
 def try_config(
-    experiment: str,
+    experiment: _Experiment,
     /,
     *values: Annotated[str, Parameter(name="NAME=VALUE")],
-    reason: str = "",
-    wait: NonNegativeFloat = _WAIT,
+    reason: _Reason = "",
+    wait: _Wait = _WAIT,
 ) -> int:
     """Try a configuration before the method's own ones.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     values
         Hyperparameters; those that are not given have their defaults.
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
     """
     config: dict[str, str | int | float | bool] = {}
     for text in values:
@@ -145,22 +109,20 @@ def try_config(
 
 @app.command(name="limits", help="Change limits, for this session and later ones.")
 def limits(
-    experiment: str,
+    experiment: _Experiment,
     /,
     *,
     max_wallclock_time: Annotated[str | None, Parameter(show_default=False)] = None,
     max_num_trials: PositiveInt | None = None,
     max_num_evaluations: PositiveInt | None = None,
     max_cost: PositiveFloat | None = None,
-    reason: str = "",
-    wait: NonNegativeFloat = _WAIT,
+    reason: _Reason = "",
+    wait: _Wait = _WAIT,
 ) -> int:
     """Change limits.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     max_wallclock_time
         Seconds, or a time such as 10m or 2h, on the experiment's clock.
     max_num_trials
@@ -169,10 +131,6 @@ def limits(
         Number of reports.
     max_cost
         Dollars of all runs.
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
     """
     try:
         seconds = None if max_wallclock_time is None else seconds_of(max_wallclock_time)
@@ -190,20 +148,14 @@ def limits(
 
 @app.command(name="workers", help="Change the number of trials at the same time.")
 def workers(
-    experiment: str, n_workers: PositiveInt, /, *, reason: str = "", wait: NonNegativeFloat = _WAIT
+    experiment: _Experiment, n_workers: PositiveInt, /, *, reason: _Reason = "", wait: _Wait = _WAIT
 ) -> int:
     """Change the number of trials at the same time.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     n_workers
         The new number; running trials go on.
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
     """
     text = f"Up to {n_workers} trials run at the same time; running ones go on"
     return _send(experiment, SetWorkers(n_workers=n_workers, reason=reason), text, wait)
@@ -211,37 +163,31 @@ def workers(
 
 @app.command(name="note", help="Write a note into the journal, on a trial or on the experiment.")
 def note(
-    experiment: str,
+    experiment: _Experiment,
     text: str,
     /,
     *,
     trial: NonNegativeInt | None = None,
-    wait: NonNegativeFloat = _WAIT,
+    wait: _Wait = _WAIT,
 ) -> int:
     """Write a note into the journal.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     text
         The note.
     trial
         Number of the trial that it is on (default: the experiment).
-    wait
-        Seconds to wait for the answer.
     """
     return _send(experiment, WriteNote(text=text, trial_id=trial), "The note is stored", wait)
 
 
 @app.command(name="cancel", help="Take back a request that no tuner has taken yet.")
-def cancel(experiment: str, number: str, /) -> int:
+def cancel(experiment: _Experiment, number: str, /) -> int:
     """Take back a request that no tuner has taken yet.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     number
         Id of the request, as it was printed.
     """

@@ -146,6 +146,11 @@ class Entry:
         return self._stored is None or not self._stored.status.is_finished
 
     @property
+    def is_gone(self) -> bool:
+        """Whether its folder is not there any more: it was deleted or renamed."""
+        return not self.folder.metadata_path.is_file()
+
+    @property
     def metadata(self) -> ExperimentMetadata:
         """Metadata, after `look`."""
         if self._metadata is None:

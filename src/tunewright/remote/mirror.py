@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
-from tunewright.aws import AwsSession
+from tunewright.aws import AwsSession, boto
 from tunewright.aws.mirror import JOURNAL, check_below, fetch_experiment
 from tunewright.backends.sagemaker.code import ROOT_PREFIX, StoredCode
 from tunewright.backends.sagemaker.config import SageMakerConfig
@@ -105,7 +105,14 @@ def fetch_mirrored(session: AwsSession, bucket: str, name: str) -> ExperimentFol
         The service refuses or does not answer.
     """
     objects = session.objects(bucket, journal_prefix(name))
-    content = objects.get("metadata.json")
+    try:
+        content = objects.get("metadata.json")
+    except boto.ServiceError as error:
+        if error.code != "NoSuchBucket":
+            raise
+        raise SettingsError(
+            f"There is no bucket {bucket}: give --region and --bucket as the experiment had them"
+        ) from error
     if content is None:
         raise SettingsError(
             f"There is no experiment in {objects.uri()}: give its full name, and --region and --bucket as it had them; it must "
