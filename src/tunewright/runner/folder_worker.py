@@ -28,7 +28,7 @@ from typing import final
 from .channel import Channel
 from .folder_job import CONTROL, HEARTBEAT, RUNS, SESSION, claim, content_of, run_once
 from .s3_keys import is_run
-from .worker import DRAIN, Lease, Seat, Worker, WorkerChannel, WorkerFacts, Workplace
+from .worker import DRAIN, Seat, Worker, WorkerChannel, WorkerFacts, Workplace
 
 TASKS = "tasks"
 LEASES = "leases"
@@ -46,6 +46,15 @@ class FolderWorkerFacts:
     worker: WorkerFacts
     checkpoint_seconds: float
     """Between two checkpoints of a run on the way."""
+
+
+@final
+@dataclass
+class FolderLease:
+    """A run that this worker has."""
+
+    run: str
+    """``{trial}-{attempt}-{retry}``."""
 
 
 def main(arguments: list[str]) -> int:
@@ -78,7 +87,7 @@ def run_folder(root: Path, run: str) -> Path:
 
 
 @final
-class FolderWorkplace(Workplace[Lease]):
+class FolderWorkplace(Workplace[FolderLease]):
     """Tasks in a shared folder.
 
     Parameters
@@ -112,7 +121,7 @@ class FolderWorkplace(Workplace[Lease]):
         """All, by one look at the folder."""
         return [file.name for file in (self._root / TASKS).iterdir() if is_run(file.name)]
 
-    def claim(self, run: str) -> Lease | None:
+    def claim(self, run: str) -> FolderLease | None:
         """Create the lease, then remove the task."""
         try:
             lease = os.open(self._root / LEASES / run, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -125,9 +134,9 @@ class FolderWorkplace(Workplace[Lease]):
         except FileNotFoundError:  # it was taken, and is over, since it was listed
             (self._root / LEASES / run).unlink()
             return None
-        return Lease(run)
+        return FolderLease(run)
 
-    def renew(self, lease: Lease) -> bool:
+    def renew(self, lease: FolderLease) -> bool:
         """Change the content of the lease."""
         try:
             with (self._root / LEASES / lease.run).open("r+b", buffering=0) as file:
@@ -139,7 +148,7 @@ class FolderWorkplace(Workplace[Lease]):
             return False
         return True
 
-    def give_back(self, lease: Lease) -> None:
+    def give_back(self, lease: FolderLease) -> None:
         """Remove the lease, unless it was taken away."""
         if self.renew(lease):
             for place in (TASKS, LEASES):
@@ -154,7 +163,7 @@ class FolderWorkplace(Workplace[Lease]):
         """The run's folder, which is shared."""
         return run_folder(self._root, run)
 
-    def run(self, lease: Lease, seat: Seat) -> None:
+    def run(self, lease: FolderLease, seat: Seat) -> None:
         """Run as a job of its own does; a run that was begun before goes back without an end."""
         folder = self.folder(lease.run)
 

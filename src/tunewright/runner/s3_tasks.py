@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from . import s3_keys
-from .worker import Lease
 
 _REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "404", "409", "412"}
 _ATTEMPTS = 5
 
 
+@final
 @dataclass
-class S3Lease(Lease):
+class S3Lease:
     """A run that this worker has, with its object."""
 
+    run: str
+    """``{trial}-{attempt}-{retry}``."""
     task: dict[str, Any]
     """The backend's description of the run."""
     etag: str

@@ -17,7 +17,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar, final
+from typing import Generic, Protocol, TypeVar, final
 
 from .channel import GO_ON, RELEASE, Channel, End, Report
 from .checkpoints import write_atomically
@@ -65,8 +65,7 @@ class WorkerFacts:
     """Longest time of a run."""
 
 
-@dataclass
-class Lease:
+class Lease(Protocol):
     """A run that this worker has."""
 
     run: str

@@ -17,11 +17,12 @@ from typing import Any, ClassVar
 import pytest
 from typing_extensions import override
 
-from tunewright.backends.engine import EngineSettings, FolderBackend, channel_for, worker_times
+from tunewright.backends.engine import EngineBackend, EngineSettings, channel_for, folder_engine, worker_times
 from tunewright.backends.engine.folder_channel import FolderTaskBoard
 from tunewright.backends.engine.job_service import JobName, JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.exceptions import BackendError
 from tunewright.interfaces import Backend
 from tunewright.metric import Metric
 from tunewright.runner.folder_worker import FolderWorkerFacts, FolderWorkplace
@@ -59,7 +60,7 @@ def benchmark(n_workers: int) -> RealBenchmarkDefinition:
     )
 
 
-class ProcessBackend(FolderBackend):
+class ProcessBackend(EngineBackend, Backend):
     """As the plugin of the page builds it, but with short times."""
 
     def __init__(
@@ -72,11 +73,13 @@ class ProcessBackend(FolderBackend):
         job_seconds: float = math.inf,
         idle: float = 3600.0,
         max_retries: int = 10,
+        python: str = "",
     ) -> None:
         times = worker_times(job_seconds, lease=6.0, idle=idle)
         self.channel = channel_for(
             benchmark(n_workers),
             folder / "trials",
+            python=python or sys.executable,
             checkpoint_seconds=0.0,
             workers=times if is_workers else None,
         )
@@ -90,7 +93,7 @@ class ProcessBackend(FolderBackend):
             status_period=0.5,
             ending_period=0.05,
         )
-        super().__init__(self.channel, self.jobs, settings, answer_seconds=0.02)
+        super().__init__(*folder_engine(self.channel, self.jobs, settings, answer_seconds=0.02))
 
 
 class TestJobs(BackendContract):
@@ -252,6 +255,31 @@ def test_workers_take_run_after_run_and_are_followed(open_tuner: Callable[..., T
     resources = [one.resource for one in tuner.events.reports if one.trial_id == 2]
     assert resources == list(range(1, 21))
     assert len(tuner.processes) >= 2
+
+
+@pytest.mark.parametrize("is_workers", [False, True])
+def test_jobs_that_cannot_begin_end_the_experiment(
+    open_tuner: Callable[..., Tuner], is_workers: bool
+) -> None:
+    tuner = open_tuner(is_workers=is_workers, python="/bin/ls")
+    tuner.start(epochs=1)
+    with pytest.raises(
+        BackendError, match=r"(?s)failed before its trial began.*cannot access.*see .*job\.log"
+    ):
+        tuner.events.until_ended(0)
+
+
+def test_the_number_of_workers_changes(open_tuner: Callable[..., Tuner]) -> None:
+    """More workers take runs at once; fewer end when they have nothing to do."""
+    tuner = open_tuner(is_workers=True, idle=0.1)
+    for trial_id in range(2):
+        tuner.start(trial_id, epochs=2)
+    tuner.backend.set_workers(2)
+    for trial_id in range(2):
+        tuner.check_whole(2, trial_id=trial_id, retries=0)
+    assert len(tuner.processes) == 2
+    tuner.backend.set_workers(1)
+    assert tuner.backend.free_workers() == 1
 
 
 def test_an_idle_worker_ends(open_tuner: Callable[..., Tuner]) -> None:

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from tunewright.backends.engine.backend import EngineBackend
 from tunewright.backends.engine.context import EngineContext, EngineSettings, Notices, ServiceTime
-from tunewright.backends.engine.folder_backend import FolderBackend, FolderJob, FolderJobs, worker_times
+from tunewright.backends.engine.folder_backend import (
+    FolderBackend,
+    FolderJob,
+    FolderJobs,
+    folder_engine,
+    worker_times,
+)
 from tunewright.backends.engine.folder_channel import channel_for
 from tunewright.backends.engine.jobs import JobDispatcher
 from tunewright.backends.engine.workers import WorkerDispatcher
@@ -26,5 +32,6 @@ __all__ = [
     "ServiceTime",
     "WorkerDispatcher",
     "channel_for",
+    "folder_engine",
     "worker_times",
 ]

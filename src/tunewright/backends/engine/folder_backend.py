@@ -1,7 +1,7 @@
 """A backend on an engine whose jobs see a folder of the tuner.
 
-An engine brings a class that inherits from :class:`FolderJobs` and submits, lists and stops jobs; each job is a command that runs once. Everything
-else is here: a job per run, or, if the channel has times of workers, jobs that take run after run::
+An engine brings a class that inherits from :class:`FolderJobs` and :class:`JobService`, and submits, lists and stops jobs; each job is a command that runs
+once. Everything else is here: a job per run, or, if the channel has times of workers, jobs that take run after run::
 
     channel = channel_for(benchmark, folder, workers=worker_times(job_seconds) if is_workers else None)
     jobs = MyJobs(channel, experiment)
@@ -11,13 +11,11 @@ else is here: a job per run, or, if the channel has times of workers, jobs that 
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-from typing_extensions import override
+from typing import Final, final
 
 from tunewright.backends.engine.backend import Dispatcher, EngineBackend
 from tunewright.backends.engine.context import EngineContext, EngineSettings, Notices, ServiceTime
@@ -63,10 +61,10 @@ class FolderJob:
     """Whether an earlier session of the experiment may have submitted it."""
 
 
-class FolderJobs(JobService[FolderOrder]):
+class FolderJobs(ABC):
     """Jobs of an engine that runs commands on machines that see the tuner's folder.
 
-    Left to an engine are :meth:`submit`, :meth:`list_jobs` and :meth:`stop`. If a job is submitted twice, the second command ends at once, as the
+    It implements methods of :class:`JobService`; the jobs of an engine inherit from both, and are left with :meth:`submit`, ``list_jobs`` and ``stop``. If a job is submitted twice, the second command ends at once, as the
     first one has claimed the folder.
 
     Parameters
@@ -93,11 +91,11 @@ class FolderJobs(JobService[FolderOrder]):
             No job can be submitted.
         """
 
-    @override
     def prepare(self, n_instances: int) -> None:
+        """Create the folder."""
+        del n_instances
         self._channel.prepare()
 
-    @override
     def create(self, order: FolderOrder) -> Submission:
         """Write the job's folder and submit its command."""
         key, name = order.key, self.full_name(order.key)
@@ -107,7 +105,6 @@ class FolderJobs(JobService[FolderOrder]):
             FolderJob(key=key, name=name, folder=folder, command=command, may_exist=order.is_attached)
         )
 
-    @override
     def failure(self, key: str, status: JobStatus) -> Failure:
         """Blame the engine for a job that began, and the job's set-up if no job ever began."""
         name = self.full_name(key)
@@ -120,9 +117,8 @@ class FolderJobs(JobService[FolderOrder]):
             remedy=f"see {self._channel.job_folder(key) / JOB_LOG}",
         )
 
-    @override
     def full_name(self, key: str) -> str:
-        """``tw-{experiment}-{key}``."""
+        """``tw-{experiment}-{key}``, a job's name in the engine."""
         return self._prefix + key
 
     def job_folders(self) -> dict[str, Path]:
@@ -157,8 +153,17 @@ def worker_times(
     return WorkerTimes(lease=lease, take=job_seconds - margin, hand_over=job_seconds - margin / 2, idle=idle)
 
 
-class FolderBackend(EngineBackend, Backend):
-    """Runs trials as jobs that share a folder with the tuner; each run is a job, or a task of a worker.
+def folder_engine(
+    channel: FolderChannel,
+    jobs: JobService[FolderOrder],
+    settings: EngineSettings,
+    *,
+    costs: CostTracker | None = None,
+    prices: InstancePrices | None = None,
+    notices: Notices | None = None,
+    answer_seconds: float = _ANSWER_SECONDS,
+) -> tuple[EngineContext[FolderOrder], Dispatcher]:
+    """The parts of a backend whose jobs share a folder with the tuner: the arguments of :class:`EngineBackend`.
 
     Parameters
     ----------
@@ -173,33 +178,34 @@ class FolderBackend(EngineBackend, Backend):
     answer_seconds
         Least seconds between two looks of one kind.
     """
+    notices = notices or Notices()
+    context = EngineContext(
+        jobs=jobs,
+        channel=channel,
+        costs=costs or FlatCosts(notices),
+        prices=prices or FlatPrices(settings.engine),
+        settings=settings,
+        time=ServiceTime(speed=1.0, min_interval=answer_seconds),
+        notices=notices,
+    )
+    if channel.workers is None:
+        return context, JobDispatcher(context)
+    board = FolderTaskBoard(channel, jobs.full_name)
+    plan = FleetPlan(slots=1, instances=settings.n_workers, jobs=settings.n_workers)
+    return context, WorkerDispatcher(context, board, plan, channel.workers)
+
+
+@final
+class FolderBackend(EngineBackend, Backend):
+    """Runs trials as jobs that share a folder with the tuner; each run is a job, or a task of a worker.
+
+    Parameters
+    ----------
+    channel, jobs, settings
+        As those of :func:`folder_engine`.
+    """
 
     def __init__(
-        self,
-        channel: FolderChannel,
-        jobs: JobService[FolderOrder],
-        settings: EngineSettings,
-        *,
-        costs: CostTracker | None = None,
-        prices: InstancePrices | None = None,
-        notices: Notices | None = None,
-        answer_seconds: float = _ANSWER_SECONDS,
+        self, channel: FolderChannel, jobs: JobService[FolderOrder], settings: EngineSettings
     ) -> None:
-        notices = notices or Notices()
-        costs, prices = costs or FlatCosts(notices), prices or FlatPrices(settings.engine)
-        time = ServiceTime(speed=1.0, min_interval=answer_seconds)
-        context = EngineContext(
-            jobs=jobs,
-            channel=channel,
-            costs=costs,
-            prices=prices,
-            settings=settings,
-            time=time,
-            notices=notices,
-        )
-        dispatcher: Dispatcher = JobDispatcher(context)
-        if channel.workers is not None:
-            board = FolderTaskBoard(channel, jobs.full_name)
-            plan = FleetPlan(slots=1, instances=settings.n_workers, jobs=settings.n_workers)
-            dispatcher = WorkerDispatcher(context, board, plan, channel.workers)
-        super().__init__(context, dispatcher)
+        super().__init__(*folder_engine(channel, jobs, settings))

@@ -48,6 +48,9 @@ from tunewright.storage import package_cache
 from tunewright.trial import Checkpoint
 
 _PERIOD: Final = 1.0
+_QUICK_PERIOD: Final = 0.1
+_OPENED_PER_SECOND: Final = 1000
+"""Message files that are opened in a second at most, in workers mode."""
 _SKEW: Final = 3600.0
 """Clocks of nodes and file servers may be wrong; it costs nothing here."""
 _UNLIMITED: Final = 1 << 60
@@ -142,6 +145,11 @@ class FolderChannel(Channel):
             raise BackendError(
                 f"The folder {self.root} cannot be used ({error}): free the disk or take another folder"
             ) from error
+
+    @property
+    def worker_period(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """A tenth of a second, and more with many runs, since each look opens the file of each run."""
+        return max(_QUICK_PERIOD, len(self._logs) / _OPENED_PER_SECOND)
 
     @override
     def open(self) -> None:

@@ -219,6 +219,16 @@ class TrackedRun:
         return self._phase is RunPhase.OVER
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether it runs, and nothing is to be done about it before its next message or request."""
+        return (
+            self._phase is RunPhase.RUNNING
+            and not self._request
+            and not self._changes
+            and self._over_since is None
+        )
+
+    @property
     def may_run(self) -> bool:
         """Whether a job of it may exist that has not ended."""
         return self._phase in {RunPhase.UNCONFIRMED, RunPhase.RUNNING, RunPhase.ENDING}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, final
 
@@ -136,6 +136,11 @@ class WorkerJob:
         return self._phase in {WorkerJobPhase.UNCONFIRMED, WorkerJobPhase.CREATED}
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it had no instances when it was last listed."""
+        return self._status is not None and self._status.state is JobState.STARTING
+
+    @property
     def created(self) -> float:
         """Seconds since 1970 of its creation."""
         return self._created
@@ -246,6 +251,10 @@ class WorkerFleet:
         """Jobs that have not ended."""
         return list(self._jobs.values())
 
+    def set_instances(self, n_instances: int) -> None:
+        """Change the most instances; jobs that are too many end when they could be spared for a while."""
+        self._plan = replace(self._plan, instances=n_instances)
+
     @property
     def next_at(self) -> float:
         """Monotonic second of the next step."""
@@ -331,13 +340,16 @@ class WorkerFleet:
                 self._drain(job.order.number)
 
     def drain_all(self) -> None:
-        """Ask all jobs to end once their runs have ended; jobs that may exist are asked too."""
+        """Ask all jobs to end once their runs have ended; jobs that may exist are asked too, and those that wait for instances stopped."""
         for number, job in list(self._jobs.items()):
             if not job.may_run:
                 del self._jobs[number]
                 continue
             with self._context.suppress_transient():
                 self._drain(number)
+                if job.is_waiting and not job.is_stopped:
+                    self._context.jobs.stop(job.order.key)
+                    job.stopped()
 
     def stop_all(self) -> None:
         """Stop by force the jobs that do not end."""
@@ -461,7 +473,7 @@ class WorkerFleet:
         """Drain a job that could be spared for a while."""
         serving = [job for job in self.jobs if self._serves(job) and job.is_created]
         capacity = sum(job.order.n_instances for job in serving) * self._plan.slots
-        smallest = min(serving, key=lambda job: job.order.n_instances, default=None)
+        smallest = min(serving, key=lambda job: (job.order.n_instances, not job.is_waiting), default=None)
         if smallest is None or capacity - smallest.order.n_instances * self._plan.slots < n_wanted:
             self._spare_since = None
             return

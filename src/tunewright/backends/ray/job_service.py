@@ -12,12 +12,13 @@ from typing_extensions import override
 
 from tunewright.backends.engine import Notices
 from tunewright.backends.engine.folder_backend import FolderJob, FolderJobs
-from tunewright.backends.engine.folder_channel import FolderChannel
+from tunewright.backends.engine.folder_channel import FolderChannel, FolderOrder
 from tunewright.backends.engine.job_service import (
     CreateOutcome,
     Failure,
     FailureCause,
     JobName,
+    JobService,
     JobState,
     JobStatus,
     Submission,
@@ -71,7 +72,7 @@ _LOG_END: Final = 1000
 
 
 @final
-class RayJobs(FolderJobs):
+class RayJobs(FolderJobs, JobService[FolderOrder]):
     """Jobs by Ray's Jobs API.
 
     A job's ``submission_id`` has the key; Ray refuses a second job of one name.

@@ -8,7 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
 
-from tunewright.backends.engine import EngineSettings, FolderBackend, Notices, channel_for, worker_times
+from tunewright.backends.engine import (
+    EngineBackend,
+    EngineSettings,
+    Notices,
+    channel_for,
+    folder_engine,
+    worker_times,
+)
 from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
 from tunewright.backends.engine.folder_channel import FolderChannel, order_template
 from tunewright.backends.slurm.commands import SlurmCommands
@@ -16,12 +23,13 @@ from tunewright.backends.slurm.config import SlurmConfig, seconds_of
 from tunewright.backends.slurm.job_service import SlurmJobs, step_command
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
+from tunewright.interfaces import Backend
 
 _STATUS_PERIOD: Final = 15.0
 
 
 @final
-class SlurmBackend(FolderBackend):
+class SlurmBackend(EngineBackend, Backend):
     """Runs trials as jobs of a Slurm cluster, or on jobs that take run after run; reports, requests and checkpoints go through a folder that all nodes see.
 
     One squeue shows all jobs. Time limits, preemption and lost nodes become retries from the newest checkpoint.
@@ -49,7 +57,7 @@ class SlurmBackend(FolderBackend):
         notices = Notices()
         channel = make_channel(benchmark, config, folder)
         commands = SlurmCommands()
-        super().__init__(
+        context, dispatcher = folder_engine(
             channel,
             SlurmJobs(commands, channel, config, experiment),
             EngineSettings(
@@ -66,6 +74,7 @@ class SlurmBackend(FolderBackend):
             prices=FlatPrices(config.partition or "the default partition", config.price_per_hour),
             notices=notices,
         )
+        super().__init__(context, dispatcher)
 
 
 def make_channel(benchmark: RealBenchmarkDefinition, config: SlurmConfig, folder: Path) -> FolderChannel:

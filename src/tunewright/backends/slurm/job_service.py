@@ -12,12 +12,13 @@ from typing import Final, final
 from typing_extensions import override
 
 from tunewright.backends.engine.folder_backend import JOB_LOG, FolderJob, FolderJobs
-from tunewright.backends.engine.folder_channel import FolderChannel, FolderError
+from tunewright.backends.engine.folder_channel import FolderChannel, FolderError, FolderOrder
 from tunewright.backends.engine.job_service import (
     CreateOutcome,
     Failure,
     FailureCause,
     JobName,
+    JobService,
     JobState,
     JobStatus,
     Submission,
@@ -95,7 +96,7 @@ _NEVER_BEGAN_SECONDS: Final = 3600.0
 
 
 @final
-class SlurmJobs(FolderJobs):
+class SlurmJobs(FolderJobs, JobService[FolderOrder]):
     """Jobs by sbatch, squeue and scancel.
 
     A job's name has the key; before a request is repeated whose answer was lost, squeue is asked for that name. A second job
