@@ -6,7 +6,14 @@ import sys
 from pathlib import Path
 from typing import Final, final
 
-from tunewright.backends.engine import EngineSettings, FolderBackend, Notices, channel_for, worker_times
+from tunewright.backends.engine import (
+    EngineBackend,
+    EngineSettings,
+    Notices,
+    channel_for,
+    folder_engine,
+    worker_times,
+)
 from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
 from tunewright.backends.engine.folder_channel import FolderChannel
 from tunewright.backends.ray.client import RayClient, auth_token, dashboard_address
@@ -14,12 +21,13 @@ from tunewright.backends.ray.config import RayConfig
 from tunewright.backends.ray.job_service import RayJobs
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
+from tunewright.interfaces import Backend
 
 _STATUS_PERIOD: Final = 15.0
 
 
 @final
-class RayBackend(FolderBackend):
+class RayBackend(EngineBackend, Backend):
     """Runs trials as jobs of a Ray cluster, or on jobs that take run after run; reports, requests and checkpoints go through a folder that all nodes see.
 
     One request lists all jobs. Lost nodes and restarts of the head become retries from the newest checkpoint.
@@ -47,7 +55,7 @@ class RayBackend(FolderBackend):
         notices = Notices()
         channel = make_channel(benchmark, config, folder)
         client = RayClient(dashboard_address(config.address), auth_token())
-        super().__init__(
+        context, dispatcher = folder_engine(
             channel,
             RayJobs(client, channel, config, experiment, notices),
             EngineSettings(
@@ -64,6 +72,7 @@ class RayBackend(FolderBackend):
             prices=FlatPrices(client.address, config.price_per_hour),
             notices=notices,
         )
+        super().__init__(context, dispatcher)
 
 
 def make_channel(benchmark: RealBenchmarkDefinition, config: RayConfig, folder: Path) -> FolderChannel:
