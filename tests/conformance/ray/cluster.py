@@ -60,14 +60,15 @@ class Cluster:
         found = {job.submission_id or "": job for job in self.client.jobs()}
         return {name: job for name, job in found.items() if name.startswith(prefix)}
 
-    def supervisor(self, run: Path) -> psutil.Process:
-        """Ray's process that runs the job of a run's folder."""
+    def kill_supervisor(self, folder: Path) -> bool:
+        """Kill Ray's process that runs the job of a folder; whether there was one."""
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
                 parent = process.parent()
-                if parent is not None and str(run) in process.cmdline():
-                    return parent
-        raise AssertionError(f"no process runs {run}")
+                if parent is not None and str(folder) in process.cmdline():
+                    parent.kill()
+                    return True
+        return False
 
     def restart(self) -> None:
         """Kill the head's own processes, wait until Ray has ended those of jobs, and start it again under the same address."""

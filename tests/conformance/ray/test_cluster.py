@@ -84,7 +84,7 @@ def test_a_job_that_is_stopped_by_hand_goes_on(cluster: Cluster, tuner: Tuner) -
 def test_a_job_whose_process_is_killed_goes_on(cluster: Cluster, tuner: Tuner) -> None:
     tuner.start(epochs=20)
     tuner.events.until_reported(0, 3)
-    cluster.supervisor(tuner.run).kill()
+    assert cluster.kill_supervisor(tuner.run)
     tuner.check_whole(20)
     first = next(one for one in tuner.events.reports if one.retry == 1)
     assert first.resource > 1
@@ -181,7 +181,7 @@ def test_workers_take_run_after_run_and_a_killed_one_is_replaced(
             events.until_reported(0, 3)
             events.until_reported(1, 3)
             killed = min((tmp_path / "trials" / "workers").iterdir())
-            cluster.supervisor(killed).kill()
+            assert cluster.kill_supervisor(killed)
     for trial_id in range(6):
         assert events.until_ended(trial_id).error == ""
         assert {one.resource for one in events.reports if one.trial_id == trial_id} == set(range(1, 9))
