@@ -18,7 +18,7 @@ from tunewright.backends.engine.tasks import LeaseWatch, TaskBoard, TaskListing
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun, pending_request
 from tunewright.backends.engine.worker_jobs import FleetPlan, WorkerFleet, WorkerJobOrder, WorkerTimes
 from tunewright.exceptions import BackendError, RequestError
-from tunewright.trial import OpenRun, Run
+from tunewright.trial import OpenRun, Run, ServiceTrouble
 from tunewright.types import Config
 
 TASK_PERIOD: Final = 10.0
@@ -242,7 +242,8 @@ class WorkerDispatcher(Dispatcher):
             return False
         if is_stale:
             self._fleet.give_up(holder)
-        self._context.notices.add(f"run {key} lost its worker, and goes on elsewhere")
+        text = f"run {key} lost its worker, and goes on elsewhere"
+        self._context.notices.add_event(ServiceTrouble.INTERRUPTED, text, int(key.partition("-")[0]))
         return True
 
 
