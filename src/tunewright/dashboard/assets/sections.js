@@ -1,5 +1,5 @@
 // A report as the server prepares it: finding, warnings, and sections with tables, charts and lines to copy.
-import {card, commandLine, emptyNote, h} from "./dom.js";
+import {card, clampedText, commandLine, emptyNote, h} from "./dom.js";
 import {DataTable} from "./table.js";
 import {drawReportChart} from "./report_charts.js";
 
@@ -10,7 +10,7 @@ export function renderReport(container, page, link = null) {
   const charts = [];
   container.append(h("section", {class: "report-head"},
     link ? null : h("h1", {}, page.title),
-    h("p", {class: "headline"}, page.headline),
+    h("p", {class: "headline"}, clampedText(page.headline)),
     h("p", {}, page.lead),
     h("p", {class: "small"}, page.made),
     page.warnings.length ? warningBox(page.warnings) : null));
