@@ -128,23 +128,29 @@ export function upAxis(type, name, extra = {}) {
 }
 
 /** Seconds between the marks of a time axis over some seconds: whole minutes, hours or days. */
-export function timeStep(span) {
+function timeStep(span) {
   return TIME_STEPS.find(step => span / step <= 8) ?? 86400 * Math.ceil(span / 8 / 86400);
 }
 
 /** A time axis up to some seconds. */
 export function timeAxis(name, end, extra = {}) {
-  const interval = timeStep(end),
-    rest = (end % interval) / interval,
-    isBrief = end < 3;
+  const begin = extra.min ?? 0;
   return axis("value", name, {
     min: 0,
     max: end || 1,
     scale: false,
-    ...(isBrief ? {} : {interval}),
-    axisLabel: {formatter: isBrief ? formatBrief : formatDuration, ...(isBrief ? {} : {showMaxLabel: rest === 0 || rest > 0.6})},
+    ...timeMarks(begin, end || 1),
     ...extra,
   });
+}
+
+/** Marks and labels of a time axis at whole steps between two times. */
+export function timeMarks(begin, end) {
+  if (end - begin < 3) return {axisLabel: {formatter: formatBrief}};
+  const step = timeStep(end - begin),
+    first = Math.ceil(begin / step),
+    customValues = Array.from({length: Math.floor(end / step) - first + 1}, (_, i) => (first + i) * step);
+  return {axisTick: {show: false, customValues}, axisLabel: {formatter: formatDuration, customValues}};
 }
 
 /** An axis of whole numbers, such as the resource; one value alone has room at both sides. */

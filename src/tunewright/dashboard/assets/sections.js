@@ -65,12 +65,21 @@ function renderTable(body, label, table) {
   }
   const columns = table.head.map((title, index) => ({
     title,
-    isNumber: table.rows.some(row => row[index].number !== null),
+    isNumber: table.rows.every(row => isNumberCell(row[index])),
     text: row => row[index].text,
-    sort: table.rows.some(row => row[index].number !== null) ? row => row[index].number : row => row[index].text,
+    sort: table.rows.some(row => row[index].number !== null)
+      ? row => row[index].number
+      : table.rows.every(row => isNumberCell(row[index]))
+        ? row => Number.parseFloat(row[index].text)
+        : row => row[index].text,
     fill: (cell, row) => cell.append(row[index].mark ? h("span", {class: `mark-${row[index].mark}`}, row[index].text) : row[index].text),
   }));
   new DataTable(body, {label: `Table: ${label}`, columns, rows: () => table.rows, pageSize: 100}).draw();
+}
+
+/** Whether a cell holds a number, or a dash in place of one. */
+function isNumberCell({text, number}) {
+  return number !== null || text === "" || text === "-" || Number.isFinite(Number(text));
 }
 
 function renderGuide(guide) {
