@@ -119,7 +119,7 @@ export function axis(type, name, extra = {}) {
 
 /** A vertical axis: its name stands above it, so that the plot keeps its width. */
 export function upAxis(type, name, extra = {}) {
-  return axis(type, shortened(name, 44), {
+  return axis(type, shortened(name, isNarrowPage() ? 24 : 44), {
     nameLocation: "end",
     nameGap: 10,
     nameTextStyle: {color: themeColour("soft"), align: "left"},
@@ -146,7 +146,7 @@ export function timeAxis(name, end, extra = {}) {
 
 /** Marks and labels of a time axis at whole steps between two times. */
 export function timeMarks(begin, end) {
-  if (end - begin < 3) return {axisLabel: {formatter: formatBrief}};
+  if (end - begin < 3) return {axisTick: {show: false, customValues: null}, axisLabel: {formatter: formatBrief, customValues: null}};
   const step = timeStep(end - begin),
     first = Math.ceil(begin / step),
     customValues = Array.from({length: Math.floor(end / step) - first + 1}, (_, i) => (first + i) * step);
@@ -223,6 +223,11 @@ export function hiddenLegend(entries) {
 export function axisType(dimension) {
   if (dimension.type === "choice" || dimension.type === "ordinal") return "category";
   return dimension.log ? "log" : "value";
+}
+
+/** Whether the page is as narrow as a phone at present. */
+export function isNarrowPage() {
+  return document.documentElement.clientWidth < 600;
 }
 
 /** Whether the page is dark at present. */

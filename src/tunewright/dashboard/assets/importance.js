@@ -1,7 +1,7 @@
 // Importance of the hyperparameters, as the server estimates it.
 import {h, card, emptyNote, foldedTable} from "./dom.js";
 import {formatShare, shortened} from "./format.js";
-import {Chart, axis, plotGrid, themeColour, tooltip} from "./charts.js";
+import {Chart, axis, isNarrowPage, plotGrid, themeColour, tooltip} from "./charts.js";
 
 const LEAST_IMPORTANCE_TRIALS = 10;
 
@@ -49,7 +49,7 @@ export const importanceView = {
 
   option() {
     const rows = [...this.values].reverse(),
-      isNarrow = this.chart.width < 500,
+      isNarrow = isNarrowPage(),
       ink = themeColour("ink");
     return {
       grid: plotGrid({right: 44}),
