@@ -237,7 +237,7 @@ export function isDarkPage() {
 
 /** Colours from the worst to the best value; the best has the strongest contrast to the page. */
 export function worstToBest() {
-  return isDarkPage() ? SCALE.slice(1) : SCALE.slice(0, -1).reverse();
+  return isDarkPage() ? SCALE.slice(2) : SCALE.slice(0, -2).reverse();
 }
 
 /** At most `most` rows: the first half of it, and an even sample of the others. */
