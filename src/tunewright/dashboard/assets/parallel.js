@@ -165,9 +165,9 @@ export const parallelView = {
         left: "center",
         bottom: 0,
         itemWidth: 12,
-        itemHeight: 140,
+        itemHeight: isLying ? 100 : 140,
         inRange: {color: colours},
-        text: [`${shortened(this.store.metric.name, 24)} ${formatNumber(span[1], 4)}`, formatNumber(span[0], 4)],
+        text: [`${shortened(this.store.metric.name, isLying ? 10 : 24)} ${formatNumber(span[1], 4)}`, formatNumber(span[0], 4)],
         textStyle: {color: soft},
       },
       series: [
