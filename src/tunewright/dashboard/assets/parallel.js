@@ -116,6 +116,7 @@ export const parallelView = {
       isLying = (this.isLying = this.needsLying()),
       gap = isLying ? this.chart.width - 40 : this.chart.width / dimensions.length;
     this.chart.setHeight(isLying ? 96 + LYING_GAP * dimensions.length : 440);
+    this.chart.element.style.touchAction = isLying ? "pan-y" : ""; // a finger along an axis selects, across it scrolls
     const values = rows.map(trial => trial.best),
       order = this.store.order(),
       sorted = [...values].sort((a, b) => a - b);
