@@ -59,9 +59,14 @@ export const parallelView = {
           const index = Number(axisChoice.querySelector("select").value);
           const dimension = this.dimensions()[index];
           const isCategory = dimension.kind === "category";
-          const place = (text, missing) =>
-            text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text);
-          this.setRange(index, [place(low.value, -Infinity), place(high.value, Infinity)]);
+          const place = (input, missing) => {
+            const text = input.value.trim();
+            const found = text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text);
+            input.setCustomValidity(Number.isNaN(found) || (isCategory && found === -1) ? `${dimension.name} has no such value.` : "");
+            return found;
+          };
+          const range = [place(low, -Infinity), place(high, Infinity)].sort((a, b) => a - b);
+          if (low.reportValidity() && high.reportValidity()) this.setRange(index, range);
         },
       },
       "Apply",
