@@ -35,6 +35,7 @@ from tunewright.events import (
     RequestAction,
     RequestEvent,
     ResultEvent,
+    ServiceEvent,
     SessionEvent,
     StartEvent,
     decode_line,
@@ -441,6 +442,8 @@ class ExperimentFeed:
         elif isinstance(event, DropEvent):
             text = f"The checkpoint of resource {event.resource} was given up"
             self._note(event, offset, "drop", event.trial_id, text)
+        elif isinstance(event, ServiceEvent):
+            self._note(event, offset, event.name, event.trial_id, event.text)
         elif isinstance(event, Header):
             self.header = event
 

@@ -173,7 +173,7 @@ export class ExperimentPage {
     this.control.replaceChildren();
     this.gone.hidden = false;
     this.gone.replaceChildren(
-      "This experiment was deleted or renamed. The page shows it as it was at last. ",
+      "This experiment was deleted or renamed. The page shows its last state. ",
       h("a", {href: "#/"}, "All experiments"),
     );
   }

@@ -222,7 +222,8 @@ export const trialView = {
     this.noLog.textContent = "Reading the output from the service\u2026";
     const found = await this.context.source.get(`${this.path}/log`).catch(error => ({text: "", error: error.message}));
     if (this.isDisposed) return;
-    this.noLog.textContent = found.error ? "" : "The service holds no output of this trial.";
+    this.noLog.textContent = "The service holds no output of this trial.";
+    this.noLog.hidden = Boolean(found.error);
     this.addLog(found.text);
     this.showLogProblem(found.error);
   },
