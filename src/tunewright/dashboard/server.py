@@ -57,7 +57,7 @@ _MOST_ANALYSES: Final = 64  # documents that are kept
 _NO_LOG: Final[LogText] = {"text": "", "offset": "0", "is_whole": True, "error": "", "is_remote": False}
 _LIST_SECONDS: Final = 0.3
 """Seconds for which experiments are read before the first rows are sent; the others come by the stream."""
-_PING: Final = 15
+_PING: Final = 5
 _SEND_SECONDS: Final = 60
 """Seconds in which a page takes an event; then its stream ends."""
 _EXIT_SECONDS: Final = 0.1  # between two looks whether the server exits
@@ -309,7 +309,13 @@ class Dashboard:
 
 
 def _events(stream: AsyncGenerator[ServerSentEvent]) -> Response:
-    return EventSourceResponse(stream, ping=_PING, send_timeout=_SEND_SECONDS)
+    return EventSourceResponse(
+        stream,
+        ping=_PING,
+        # an event, not a comment: a page sees no comments, and takes a stream without pings as broken
+        ping_message_factory=lambda: ServerSentEvent(event="ping", data="{}"),
+        send_timeout=_SEND_SECONDS,
+    )
 
 
 async def _body(request: Request) -> bytes:
