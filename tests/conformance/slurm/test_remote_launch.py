@@ -82,6 +82,7 @@ def test_a_tuner_goes_on_in_further_jobs(cluster: Cluster, tmp_path: Path, tunew
     )
     assert sum(job == name for _, job, _ in cluster.jobs()) > 1
     assert "loss" in run("-m", "tunewright", "show", folder.name)
+    assert "tuner" in run("-m", "tunewright", "remote", "status", "remote", code=2)
     assert run("-m", "tunewright", "logs", folder.name, "0")
 
 
