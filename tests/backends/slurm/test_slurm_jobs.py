@@ -251,6 +251,8 @@ def test_time_limits_are_those_of_slurm(limit: str, seconds: int | None) -> None
     [
         ({"time_limit": "soon"}, "no time of Slurm"),
         ({"time_limit": "1"}, "signal_seconds"),
+        ({"tuner_time_limit": "2"}, "longer than the 120 s"),
+        ({"nodes_per_trial": 0}, "nodes_per_trial"),
         ({"cpus_per_trial": 0}, "cpus_per_trial"),
         ({"gres": "gpu:1", "num_gpus_per_trial": 1}, "both"),
         ({"sbatch": ("exclusive",)}, "hyphen"),

@@ -10,13 +10,11 @@ from typing import Final
 
 from tunewright.backends.plugin import TunerJob
 from tunewright.backends.slurm.commands import SlurmCommands, SlurmError
-from tunewright.backends.slurm.config import SlurmConfig
+from tunewright.backends.slurm.config import TUNER_SIGNAL_SECONDS, SlurmConfig
 from tunewright.backends.slurm.job_service import ENDED_STATES, option_lines
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.checkpoints import write_atomically
 
-SIGNAL_SECONDS: Final = 120
-"""Seconds before the time limit at which the next job is submitted; Slurm may be a minute early."""
 _HOME: Final = "TUNEWRIGHT_HOME"
 _SCRIPT: Final = Template("""\
 #!/bin/bash
@@ -93,7 +91,7 @@ def tuner_script(config: SlurmConfig, tuner: TunerJob) -> str:
         "job-name": tuner.name,
         "output": str(_log(tuner)),
         "open-mode": "append",
-        "signal": f"B:USR1@{SIGNAL_SECONDS}",
+        "signal": f"B:USR1@{TUNER_SIGNAL_SECONDS}",
         "ntasks": "1",
         "partition": config.tuner_partition or config.partition,
         "account": config.account,
