@@ -29,16 +29,20 @@ hand_over() {
     ); do sleep 5; done
     echo "[tunewright] the time limit is near: the job after this one goes on"
     is_handed_over=1
-    kill -KILL "$$tuner"
+    end_tuner KILL
 }
+# A signal may come before the tuner has begun.
+end_tuner() { [ -z "$$tuner" ] || kill -"$$1" "$$tuner"; }
 trap hand_over USR1
-trap 'kill -TERM "$$tuner"' TERM  # cancelled or preempted: the tuner asks its trials to end, and saves everything
+trap 'is_cancelled=1; end_tuner TERM' TERM  # cancelled or preempted: the tuner asks its trials to end, and saves everything
 
 $environment
 cd $cwd || exit 1
 $setup
 $command &
 tuner=$$!
+[ -z "$$is_cancelled" ] || end_tuner TERM
+[ -z "$$is_handed_over" ] || end_tuner KILL
 wait "$$tuner"
 code=$$?
 while kill -0 "$$tuner" 2>/dev/null; do wait "$$tuner"; code=$$?; done
