@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,6 +172,14 @@ def test_poor_candidates_see_a_part_of_the_training_set() -> None:
     qualities = np.array([params["quality"] for params in found.cv_results_["params"]])
     assert found.best_params_["quality"] > np.median(qualities)
     np.testing.assert_allclose(found.cv_results_["mean_test_score"], qualities + n_samples / 1000)
+
+
+def test_the_code_of_the_page_runs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "integrations.md").read_text()
+    (code,) = re.findall(r"^## scikit-learn\n.*?^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {"X": X, "y": Y}
+    exec(code.replace("n_iter=30", "n_iter=3"), names)  # noqa: S102
+    assert names["search"].best_score_ > 0.5
 
 
 def test_one_candidate_is_evaluated_in_full_at_least() -> None:

@@ -6,13 +6,12 @@ and ``method-figure NAME`` a figure of its judging runs.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import io
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -20,16 +19,15 @@ from docutils import nodes
 from matplotlib.figure import Figure
 from rich.console import Console
 from sphinx.application import Sphinx
-from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from sphinx_gallery.scrapers import figure_rst
 
 from tunewright.analysis.summaries import SHARES
 from tunewright.backends.plugin import backend_names
 from tunewright.cli import COMMANDS
+from tunewright.cli.catalogue import setting_meaning
 from tunewright.cli.program import program
 from tunewright.methods import MethodSpec, find_method
-from tunewright.methods.settings import settings_of
 
 TUTORIALS = [
     "first_search",
@@ -68,7 +66,7 @@ def help_of(tokens: list[str]) -> str:
     """The help of a command, as a terminal of 88 columns shows it."""
     text = io.StringIO()
     console = Console(file=text, width=88, color_system=None, legacy_windows=False)
-    program(tokens).help_print(tokens, console=console)
+    program([*tokens, "--help"]).help_print(tokens, console=console)  # with the names of all backends
     return text.getvalue().rstrip()
 
 
@@ -118,9 +116,8 @@ class MethodSettings(Generated):
     def run(self) -> list[nodes.Node]:
         """Write the table, in the order of ``tunewright methods NAME``."""
         method = find_method(self.arguments[0])
-        meanings = dict(setting_docs(method.settings))
         lines = ["| setting | default | values | meaning |", "|---|---|---|---|"]
-        for name, setting in settings_of(method.settings).items():
+        for name, setting in method.parameters.items():
             default = (
                 "none"
                 if setting.default is None
@@ -129,28 +126,11 @@ class MethodSettings(Generated):
                 else str(setting.default)
             )
             values = setting.values_text.replace("|", "\\|")
-            meaning = " ".join(meanings.get(name, "").split("\n\n")[0].split()).replace("|", "\\|")
+            meaning = setting_meaning(setting).replace("|", "\\|")
             lines.append(f"| `{name}` | `{default}` | {values} | {meaning} |")
         if len(lines) == 2:
             return self.parsed([f"`{method.name}` has no settings."])
         return self.parsed(lines)
-
-
-def setting_docs(kind: Callable[[], object]) -> Iterator[tuple[str, str]]:
-    """Docstrings of the fields of a dataclass of settings, and of those that it contains."""
-    settings: Any = kind()
-    documented: dict[str, str] = {}
-    for owner in reversed(type(settings).__mro__[:-1]):
-        docs = ModuleAnalyzer.for_module(owner.__module__).find_attr_docs()
-        documented |= {
-            field: "\n".join(text) for (name, field), text in docs.items() if name == owner.__qualname__
-        }
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            yield from setting_docs(lambda value=value: value)
-        else:
-            yield field.name, documented.get(field.name, "")
 
 
 @final

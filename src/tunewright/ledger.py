@@ -23,6 +23,7 @@ from tunewright.events import (
     ReportDecision,
     RequestEvent,
     ResultEvent,
+    ServiceEvent,
     SessionEvent,
     StartEvent,
 )
@@ -59,6 +60,7 @@ from tunewright.trial import (
     Result,
     Resume,
     Run,
+    ServiceNotice,
     Start,
     TrialStatus,
     Verdict,
@@ -442,6 +444,14 @@ class Ledger:
             worker=change.worker,
             name=change.name,
             warm=change.warm,
+        )
+        self._observe(event)
+        self._journal.append(event)
+
+    def service(self, notice: ServiceNotice, now: float) -> None:
+        """Journal an event of the service that runs trials; History does not change."""
+        event = ServiceEvent(
+            t=now, wall=time.time(), name=notice.name, trial_id=notice.trial_id, text=notice.text
         )
         self._observe(event)
         self._journal.append(event)

@@ -312,7 +312,7 @@ class TunedSearchCV(_search.BaseSearchCV):
         ]
         outs: list[dict[str, Any]] = parallel(
             _search.delayed(evaluate)(
-                candidate.estimators.get(fold) or _search.clone(self.estimator),
+                candidate.estimators[fold] if fold in candidate.estimators else _search.clone(self.estimator),
                 train=fidelity.train(fold, level),
                 test=fidelity.splits[fold][1],
                 parameters=fidelity.to_set(
@@ -552,7 +552,7 @@ class _Space:
         for number, (prefix, group) in enumerate(zip(self._prefixes, groups, strict=True)):
             for name, domain in group.items():
                 entry, self._decoders[prefix + name] = _domain(name, domain)
-                if len(groups) > 1:
+                if len(groups) > 1 and isinstance(entry, Domain):
                     entry = replace(entry, active_if={_GROUP: str(number)})
                 entries[prefix + name] = entry
         self.space = SearchSpace(entries)
@@ -567,8 +567,8 @@ class _Space:
         }
 
 
-def _domain(name: str, given: Any) -> tuple[Domain, Callable[[ConfigValue], Any]]:
-    """The domain of a parameter, and the function from its values to the parameter's."""
+def _domain(name: str, given: Any) -> tuple[Domain | ConfigValue, Callable[[ConfigValue], Any]]:
+    """The domain of a parameter, or a constant, and the function from its values to the parameter's."""
     if isinstance(given, Domain):
         return given, _same
     if hasattr(given, "ppf"):
@@ -583,9 +583,8 @@ def _domain(name: str, given: Any) -> tuple[Domain, Callable[[ConfigValue], Any]
     are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     if are_numbers and len(values) > 1 and all(a < b for a, b in pairwise(values)):
         return Ordinal(values), _same
-    # One value is drawn as two: a domain has at least two values.
-    indices = [str(number) for number in range(max(2, len(values)))]
-    return Categorical(indices), lambda index: values[min(int(index), len(values) - 1)]
+    indices = [str(number) for number in range(len(values))]
+    return Categorical(indices) if len(values) > 1 else "0", lambda index: values[int(index)]
 
 
 def _of_distribution(given: Any) -> tuple[Domain, Callable[[ConfigValue], Any]]:

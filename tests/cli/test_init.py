@@ -189,6 +189,7 @@ FACTS = {
     "fire_function": ("r2", "max", None, None, None),
     "hf_dataclasses": ("eval_f1", "max", "epoch", "num_train_epochs", 3),
     "hyphens": ("top1", "max", "epoch", "max-epochs", 4),
+    "integration_callback": ("valid-rmse", "min", "round", "rounds", 9),
     "lightgbm_callback": ("logloss", "min", "round", "rounds", 81),
     "nested_main": ("perplexity", "min", "round", "rounds", 5),
     "single_report": ("balanced_accuracy", "max", None, None, None),
@@ -207,6 +208,7 @@ TUNED = {
     "fire_function": "lr depth kernel shift warm",
     "hf_dataclasses": "dropout pooling weight_decay learning_rate fp16",
     "hyphens": "learning-rate n-layers activation",
+    "integration_callback": "eta max_depth",
     "lightgbm_callback": "learning_rate num_leaves feature_fraction bagging_fraction min_data_in_leaf lambda_l2 max_depth",
     "nested_main": "rate",
     "single_report": "C n_neighbors tol",
@@ -220,6 +222,7 @@ TUNED = {
 ENVIRONMENTS = {
     "fire_function": "conformance-init_scripts",
     "hf_dataclasses": "torch",
+    "integration_callback": "conformance-init_scripts",
     "lightgbm_callback": "conformance-init_scripts",
     "torch_epochs": "torch",
     "typer_command": "conformance-init_scripts",

@@ -18,7 +18,7 @@ from tunewright.experiments import method, tune
 from tunewright.runner.build import build_runner
 from tunewright.space import Float
 
-from .conftest import CLIENTS, PATIENCE, Client
+from .conftest import CLIENTS, PATIENCE, ROOT, Client
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,35 @@ def test_outside_of_tuning_a_callback_does_nothing(
     done = train(framework, "--epochs", "1", checkpoints="")
     assert (done.code, done.reports) == (0, [])
     assert not list(tmp_path.rglob("checkpoint-*"))
+
+
+@pytest.mark.parametrize(
+    ("section", "environment", "metric"),
+    [
+        ("Lightning", "torch_frameworks", "val_loss"),
+        ("Hugging Face", "torch_frameworks", "eval_loss"),
+        ("Keras", "torch_frameworks", "val_loss"),
+        ("XGBoost", "init_scripts", "valid-rmse"),
+        ("LightGBM", "init_scripts", "valid-l2"),
+    ],
+)
+def test_the_code_of_the_page_runs(
+    client: Client, trial_packages: str, tmp_path: Path, section: str, environment: str, metric: str
+) -> None:
+    variables = {"PYTHONPATH": trial_packages, "TUNEWRIGHT_CHECKPOINT_DIR": str(tmp_path / "checkpoints")}
+    done = subprocess.run(
+        [client(environment) / "python", CLIENTS / "run_page.py", ROOT / "docs" / "integrations.md", section],
+        cwd=tmp_path,
+        env={**os.environ, **QUIET, **variables},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0
+    assert f'"{metric}": ' in done.stdout
+    assert list((tmp_path / "checkpoints").iterdir())
 
 
 @pytest.mark.parametrize("framework", BOOSTING, ids=lambda framework: framework.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from tunewright.analysis.single import worker_time
 from tunewright.aws import ServiceError
 from tunewright.events import RequestEvent
 from tunewright.experiments import load_outcome
+from tunewright.experiments.remote_marker import RemoteMarker, write_marker
 from tunewright.journal import FileJournal
 from tunewright.requests import StopTrial, read_requests
 from tunewright.storage import ExperimentFolder
@@ -70,7 +72,7 @@ def test_the_list_has_a_row_for_each_experiment(
     assert found["id"] == f"t/{folder.name}"
     assert (found["status"], found["best"], found["best_trial"]) == ("stopped", 0.25, 0)
     assert (found["n_trials"], found["n_failed"], found["n_results"]) == (2, 1, 2)
-    assert (found["progress"], found["cost"], found["note"]) == (1.0, 2.0, "a <note>")
+    assert (found["progress"], found["cost"], found["note"]) == (0.2, 2.0, "a <note>")
 
 
 def test_the_document_of_an_experiment(client: Client, store: Store, journals: SimpleNamespace) -> None:
@@ -366,6 +368,30 @@ def test_a_request_is_put_into_the_folder_of_a_running_experiment(
         assert folder.journal_path.read_bytes() == before
     finally:
         tuner.close()
+
+
+def test_a_request_to_a_tuning_job_goes_to_its_launch(
+    controller: Client, store: Store, journals: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store([journals.session(0.0), journals.start(0.0, 0)], clock="wall")
+    marker = RemoteMarker(tag="t", name="slice", state="running", looked_at=0.0)
+    write_marker(folder.path, marker)
+    address = f"/api/e/t/{folder.name}/requests"
+    refused = controller.post(address, json={"action": "stop_experiment"})
+    assert refused.status_code == 422
+    assert "launched from another machine" in refused.json()["error"]
+    sent: list[Any] = []
+
+    def send(launch: str, _: ExperimentFolder, slice_name: str, request: Any) -> str:
+        sent.append((launch, slice_name, request))
+        return "7"
+
+    monkeypatch.setattr(library, "open_launch", contextlib.nullcontext)
+    monkeypatch.setattr(library, "send_request", send)
+    answer = controller.post(address, json={"action": "stop_trial", "trial_id": 0})
+    assert (answer.status_code, answer.json()) == (202, {"id": "7"})
+    assert sent == [("t", "slice", StopTrial(trial_id=0))]
+    assert read_requests(folder) == []
 
 
 def test_no_requests_without_control(client: Client, store: Store, journals: SimpleNamespace) -> None:

@@ -72,6 +72,8 @@ def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(remote: Any) -> Non
     name = "RS-train-0"
     before = remote.until_results(TAG, name, 3)
     (running,) = before.outcomes
+    request = remote.tunewright("request", "note", running.folder.name, "watch this", "--wait", "120")
+    assert "Done: note" in request
     remote.kill(before.status.jobs[-1])
     assert remote.launch("sagemaker", f"{LINE} --resume --wait") == 0, remote.err
 
@@ -89,6 +91,9 @@ def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(remote: Any) -> Non
     shown = {one["experiment"]: one for one in json.loads(remote.tunewright("list", "--format", "json"))}
     assert set(shown) == {one["experiments"][0]["experiment"] for one in after}
     check_equal_to_s3(remote)
+    folder = next(one for one in experiments(TAG) if one.name == running.folder.name)
+    assert folder.journal_path.read_text().count("watch this") == 1  # once, although the job was begun again
+    assert not folder.requests_path.exists()
     assert "RS on train" in remote.tunewright("remote", "logs", TAG, name)
     assert "[tune-metric]" in remote.tunewright("logs", experiment["experiment"], "0")
     remote.tunewright("sagemaker", "quotas", "--instance_type", "ml.c5.xlarge", "--endpoint", "embedded")

@@ -16,6 +16,7 @@ from tunewright.events import (
     ReportDecision,
     RequestEvent,
     ResultEvent,
+    ServiceEvent,
     SessionEvent,
     StartEvent,
 )
@@ -38,6 +39,8 @@ from tunewright.trial import (
     Result,
     Resume,
     Run,
+    ServiceNotice,
+    ServiceTrouble,
     Start,
     TrialStatus,
     Verdict,
@@ -245,6 +248,21 @@ def test_sessions_and_phases() -> None:
     assert (last.summary["jobs"], last.summary["cost"]) == (3, 1.5)
     assert last.is_end
     assert not events[0].is_end
+
+
+def test_events_of_the_service_change_nothing() -> None:
+    ledger, journal = ledger_with()
+    ledger.begin(Start(config={"lr": 0.1}), 1.0)
+    notice = ServiceNotice(name=ServiceTrouble.INTERRUPTED, text="taken back", trial_id=0)
+    ledger.service(notice, 2.0)
+    ledger.report(report(1, 1), 3.0)
+    assert timeless(journal)[1] == ServiceEvent(
+        t=2.0, wall=0.0, name="interrupted", trial_id=0, text="taken back"
+    )
+    again = Ledger(Fixed({}), journal, [Metric("loss")])
+    assert again.replay() == 3.0
+    assert again.history.n_results == ledger.history.n_results == 1
+    assert again.history.run(0) == ledger.history.run(0)
 
 
 def test_a_run_that_cannot_begin_leaves_no_event() -> None:

@@ -330,11 +330,11 @@ def _metavar_of_text(flag: _Flag) -> str | None:
 @cache
 def _flag_docs(record: type) -> dict[str, str | None]:
     """Docstrings of the fields of a record by the names of their flags; read once, as it means parsing modules."""
-    docs = _attribute_docs(record)
+    docs = attribute_docs(record)
     return {flag.name: docs.get(flag.field) for flag in _flags(record)}
 
 
-def _attribute_docs(record: type) -> dict[str, str]:
+def attribute_docs(record: type) -> dict[str, str]:
     """Docstrings of a dataclass's fields, from its source; empty without source."""
     docs: dict[str, str] = {}
     for kind in reversed(record.__mro__[:-1]):

@@ -13,9 +13,12 @@ from tunewright.cli.exits import say
 from tunewright.cli.parsing import command_app
 from tunewright.events import RequestEvent, decode_line
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.remote_marker import live_marker
+from tunewright.experiments.remote_marker import RemoteMarker, live_marker
 from tunewright.formatting import request_text, seconds_of
 from tunewright.journal import is_locked
+from tunewright.remote.launch import open_launch
+from tunewright.remote.mirror import fetch_views, send_request
+from tunewright.remote.mirror import withdraw_request as withdraw_stored
 from tunewright.requests import (
     ChangeLimits,
     PauseTrial,
@@ -32,6 +35,7 @@ from tunewright.requests import (
 from tunewright.storage import ExperimentFolder, find_experiment
 
 _LOOK: Final = 0.1  # seconds between two looks at the journal
+_REMOTE_LOOK: Final = 2.0  # seconds between two looks at S3
 _WAIT: Final = 10.0
 _Experiment = Annotated[str, Parameter(help="The experiment.")]
 _Trial = Annotated[NonNegativeInt, Parameter(help="Number of the trial.")]
@@ -192,7 +196,12 @@ def cancel(experiment: _Experiment, number: str, /) -> int:
         Id of the request, as it was printed.
     """
     folder = find_experiment(experiment)
-    if not withdraw_request(folder, number):
+    if marker := live_marker(folder.path):
+        with open_launch(marker.tag) as launch:
+            is_withdrawn = withdraw_stored(launch, folder, marker.name, number)
+    else:
+        is_withdrawn = withdraw_request(folder, number)
+    if not is_withdrawn:
         raise SettingsError(f"No request {number} waits in {folder.name}")
     say(f"Taken back: {number}")
     return 0
@@ -202,10 +211,7 @@ def _send(experiment: str, request: Request, effect: str, wait: float) -> int:
     """Write a request, say its effect, and print what the tuner has done or why it refuses."""
     folder = find_experiment(experiment)
     if marker := live_marker(folder.path):
-        raise SettingsError(
-            f"Requests do not reach tuning jobs: {folder.name} runs {marker.text()}. "
-            f"To stop it: tunewright remote stop {marker.tag}"
-        )
+        return _send_remotely(folder, marker, request, effect, wait)
     size = _size(folder.journal_path)
     number = write_request(folder, request)
     say(f"Request to {folder.name}: {effect}")
@@ -220,6 +226,31 @@ def _send(experiment: str, request: Request, effect: str, wait: float) -> int:
             say(f"The request waits: the tuner has not taken it yet. {_choices(folder, number)}")
             return 0
         time.sleep(_LOOK)
+    return _say_done(event)
+
+
+def _send_remotely(
+    folder: ExperimentFolder, marker: RemoteMarker, request: Request, effect: str, wait: float
+) -> int:
+    """Put a request into S3 for the tuner in a tuning job, and fetch its journal until the request is in it."""
+    journal = folder.journal_path
+    size, deadline = _size(journal), time.monotonic() + wait
+    with open_launch(marker.tag) as launch:
+        number = send_request(launch, folder, marker.name, request)
+        say(f"Request to {folder.name}, in the tuning job of {marker.name}: {effect}")
+        while (event := _answer(journal, size, number)) is None:
+            if time.monotonic() >= deadline:
+                say(
+                    f"The request waits in S3, where the tuner looks every few seconds while its job runs. Look again: tunewright "
+                    f"remote fetch {marker.tag}; take back: tunewright request cancel {folder.name} {number}"
+                )
+                return 0
+            time.sleep(_REMOTE_LOOK)
+            fetch_views(launch, [one for one in launch.look() if one.slice.name == marker.name])
+    return _say_done(event)
+
+
+def _say_done(event: RequestEvent) -> int:
     if not event.done:
         raise SettingsError(f"Refused: {event.reason}")
     say(f"Done: {request_text(event)}")

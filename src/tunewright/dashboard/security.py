@@ -34,7 +34,7 @@ _PAGE: Final = """\
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Tunewright</title>
 <link rel="stylesheet" href="assets/style.css"></head>
-<body><main><h1 class="title">Tunewright</h1><p class="warning">{text}.</p></main></body>
+<body><main class="page"><h1 class="title">Tunewright</h1><p class="warning">{text}.</p></main></body>
 </html>
 """
 """The answer to a person who may not open the page."""

@@ -37,6 +37,8 @@ class Setting:
     """The type of its values."""
     path: _Path
     """The groups that hold it, outermost first."""
+    group: type
+    """The dataclass that has it as a field."""
 
     @property
     def values_text(self) -> str:
@@ -120,6 +122,7 @@ def _walk(settings: Any, path: _Path) -> Iterator[Setting]:
                 default=_plain(value),
                 annotation=annotations[field.name],
                 path=path,
+                group=cast("type[object]", type(settings)),
             )
 
 
