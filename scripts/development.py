@@ -222,7 +222,7 @@ def fast_steps(tool: Path) -> list[Step]:
     places = ["src", "tests", "scripts", "perf", "examples", "benchmarking"]
     present = [place for place in places if (ROOT / place).exists()]
     return [
-        Step("types", [str(tool / "basedpyright"), "--level", "error"]),
+        Step("types", [str(tool / "basedpyright"), "--level", "error", "--pythonpath", str(tool / "python")]),
         Step("import layers", [str(tool / "lint-imports"), "--no-cache"]),
         Step("lint", [str(tool / "ruff"), "check", *present]),
         Step("format", [str(tool / "ruff"), "format", "--check", *present]),
