@@ -6,14 +6,18 @@ import csv
 import io
 import json
 import re
+import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tunewright.cli import COMMANDS, main
+from tunewright.cli.catalogue import setting_meaning
 from tunewright.experiments.remote_marker import RemoteMarker, write_marker
 from tunewright.journal import FileJournal, read_events
+from tunewright.methods import find_method, method_names
 from tunewright.state import replay_history
 from tunewright.storage import create_experiment, experiments
 
@@ -35,14 +39,24 @@ high = 1.0
 """
 
 
+def write_files(folder: Path) -> tuple[Path, Path]:
+    """A script and its space."""
+    script, space = folder / "train.py", folder / "space.toml"
+    script.write_text(SCRIPT)
+    space.write_text(SPACE)
+    return script, space
+
+
+def tune_line(script: Path, space: Path) -> list[str]:
+    base = ["tune", str(script), "--space", str(space), "--metric", "score", "--goal", "max"]
+    return [*base, "--resource", "epoch", "--max_resource_attr", "epochs"]
+
+
 class Command:
     """Calls ``tunewright`` and keeps what it says."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.script = folder / "train.py"
-        self.script.write_text(SCRIPT)
-        self.space = folder / "space.toml"
-        self.space.write_text(SPACE)
+        self.script, self.space = write_files(folder)
         self._capsys = capsys
         self.out = self.err = ""
 
@@ -54,8 +68,7 @@ class Command:
         return int(exited.value.code or 0)
 
     def tune(self, *more: str) -> int:
-        base = ["tune", str(self.script), "--space", str(self.space), "--metric", "score", "--goal", "max"]
-        return self(*base, "--resource", "epoch", "--max_resource_attr", "epochs", *more)
+        return self(*tune_line(self.script, self.space), *more)
 
 
 @pytest.fixture
@@ -64,10 +77,26 @@ def command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     return Command(tmp_path, capsys)
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with an experiment of two trials in its ``home``, and what was printed."""
+    folder = tmp_path_factory.mktemp("stored")
+    line = [*tune_line(*write_files(folder)), "--max_resource", "3", "--max_num_trials", "2"]
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as shown:
+        patch.setenv("TUNEWRIGHT_HOME", str(folder / "home"))
+        with pytest.raises(SystemExit) as exited:
+            main([*line, "--experiment-tag", "mine"])
+    assert not exited.value.code, shown.getvalue()
+    return folder, shown.getvalue()
+
+
 @pytest.fixture
-def tuned(command: Command) -> Command:
-    """After one experiment of two trials."""
-    assert command.tune("--max_resource", "3", "--max_num_trials", "2", "--experiment-tag", "mine") == 0
+def tuned(command: Command, stored: tuple[Path, str], tunewright_home: Path) -> Command:
+    """After one experiment of two trials, which is a copy."""
+    folder, command.out = stored
+    shutil.copytree(folder / "home", tunewright_home)
+    for path in tunewright_home.glob("experiments/*/*/metadata.json"):
+        path.write_text(path.read_text().replace(str(folder), str(command.script.parent)))
     return command
 
 
@@ -381,14 +410,23 @@ def test_settings_that_do_not_fit_the_machine_leave_no_experiment(command: Comma
     assert "RandomSearch" not in command.out
 
 
+@pytest.mark.parametrize("name", method_names())
+def test_every_setting_has_a_meaning(name: str) -> None:
+    assert not [one.name for one in find_method(name).parameters.values() if not setting_meaning(one)]
+
+
 def test_methods_and_benchmarks_are_listed_and_shown(command: Command) -> None:
     assert command("methods") == 0
     assert re.search(r"^RandomSearch +Draws.*\(alias RS\) *$", command.out, flags=re.MULTILINE)
     assert command("methods", "asha") == 0
-    assert re.search(r"^kind +promotion +promotion \| stopping *$", command.out, flags=re.MULTILINE)
-    assert re.search(r"^rung_levels +- +list of int \| none *$", command.out, flags=re.MULTILINE)
+    assert re.search(
+        r"^kind +promotion +promotion \| stopping +promotion \(trials pause", command.out, flags=re.MULTILINE
+    )
+    assert re.search(r"^rung_levels +- +list of int \| none +Own levels", command.out, flags=re.MULTILINE)
     assert command("methods", "rs") == 0
     assert "no settings" in command.out
+    assert command("methods", "PBT") == 0
+    assert re.search(r"^compare +same_resource +same_resource \| newest +", command.out, flags=re.MULTILINE)
     assert command("benchmarks") == 0
     assert "mlp_digits" in command.out
     assert command("benchmarks", "mlp_digits") == 0

@@ -284,6 +284,8 @@ class BackendPlugin(ABC, Generic[C]):
 
     config: type[C]
     """The config class."""
+    has_service_logs: ClassVar[bool] = False
+    """Whether :meth:`logs` asks a service; False: it reads files of this machine."""
 
     @property
     def name(self) -> str:

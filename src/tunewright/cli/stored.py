@@ -34,6 +34,7 @@ from tunewright.formatting import (
     front_lines,
     messages,
     number,
+    percent,
     plural,
     request_text,
     spot_text,
@@ -41,7 +42,7 @@ from tunewright.formatting import (
     stored_facts,
     value_text,
 )
-from tunewright.history import History, known_resource, n_known_trials
+from tunewright.history import History, KnownResults, known_resource
 from tunewright.journal import read_events
 from tunewright.requests import action_of, arguments_of, read_requests
 from tunewright.storage import ExperimentFolder, experiments, find_experiment
@@ -217,7 +218,7 @@ def _request_lines(outcome: Outcome) -> list[tuple[str, str]]:
 def _counts_text(outcome: Outcome) -> str:
     """Count trials by status, and those that began with known results."""
     counts = ", ".join(f"{n} {status}" for status, n in outcome.counts.items() if n) or "none"
-    n_known = n_known_trials(outcome.history)
+    n_known = KnownResults().n_trials(outcome.history)
     return f"{counts}; {n_known} of them with known results" if n_known else counts
 
 
@@ -238,7 +239,7 @@ def _workers_text(time: WorkerTime) -> str:
         "uploading": time.uploading,
         "idle": time.idle,
     }
-    spent = ", ".join(f"{share:.0%} {name}" for name, share in shares.items() if share >= _LEAST_SHARE)
+    spent = ", ".join(f"{percent(share)} {name}" for name, share in shares.items() if share >= _LEAST_SHARE)
     return f"{time.n_workers}: {spent}"
 
 
@@ -259,7 +260,7 @@ def _importance_lines(found: Importance) -> list[tuple[str, str]]:
     texts = [f"{name:<{width}} {found.mean[name]:5.2f} ± {found.spread[name]:.2f}" for name in shown]
     trust = "uncertain: " if found.is_weak else ""
     texts.append(
-        f"{trust}{max(0.0, found.explained):.0%} of the variance of {found.n_trials} trials explained"
+        f"{trust}{percent(max(0.0, found.explained))} of the variance of {found.n_trials:,} trials explained"
     )
     return [("importance" if number == 0 else "", text) for number, text in enumerate(texts)]
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from tunewright.analysis.columns import Totals as ColumnTotals
 from tunewright.analysis.columns import columns_of
-from tunewright.analysis.importance import MOST_TRIALS, importance
+from tunewright.analysis.importance import MOST_TRIALS, Importance, importance
 from tunewright.analysis.one_run import OneRun, TrialRecord
 from tunewright.analysis.results import info_from
 from tunewright.dashboard.feed import ExperimentFeed, FeedTrial
 from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.formatting import percent
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Metric
 from tunewright.models.pareto import dominated_volume, pareto_mask
@@ -95,9 +96,9 @@ class Hypervolume(TypedDict):
     text: str
 
 
-def importance_document(
+def estimate_importance(
     folder: ExperimentFolder, metadata: ExperimentMetadata, feed: ExperimentFeed
-) -> ImportanceDocument:
+) -> Importance:
     """Importance of the hyperparameters, by `tunewright.analysis.importance.importance`.
 
     Raises
@@ -107,7 +108,11 @@ def importance_document(
     MissingExtraError
         scikit-learn is not installed.
     """
-    found = importance(_one_run(folder, metadata, feed))
+    return importance(_one_run(folder, metadata, feed))
+
+
+def importance_document(found: Importance) -> ImportanceDocument:
+    """Importance of the hyperparameters, in parts of that of all."""
     total = math.fsum(max(0.0, value) for value in found.mean.values()) or 1.0
     trust = "Uncertain: the model explains only" if found.is_weak else "The model explains"
     return {
@@ -116,8 +121,8 @@ def importance_document(
             for name, value in found.mean.items()
         ],
         "text": (
-            f"{trust} {max(0.0, found.explained):.0%} of the variance of {found.n_trials} trials. Permutation importance "
-            "in a random forest that also knows the resource that a trial reached"
+            f"{trust} {percent(max(0.0, found.explained))} of the variance of {found.n_trials:,} trials. Permutation importance "
+            "in a random forest that also knows the resource that a trial reached."
         ),
     }
 
@@ -204,8 +209,8 @@ def contour(metadata: ExperimentMetadata, feed: ExperimentFeed, x: str, y: str) 
         "x_log": _is_log(domains[x]),
         "y_log": _is_log(domains[y]),
         "text": (
-            f"Mean of the best values of {len(trials)} trials with a Gaussian kernel of {width:.0%} of each range, chosen by "
-            "leaving each trial out; empty where no trial is near"
+            f"Mean of the best values of {len(trials):,} trials with a Gaussian kernel of {percent(width)} of each range, chosen by "
+            "leaving each trial out; empty where no trial is near."
         ),
     }
 
@@ -287,21 +292,19 @@ def hypervolume_document(metadata: ExperimentMetadata, feed: ExperimentFeed) -> 
         "pareto": _pareto(metrics, trial_ids, signs * losses, is_front),
         "text": (
             "Part of the box between the best values and the reference, the worst value of each metric, that the results "
-            "dominate"
+            "dominate."
         ),
     }
 
 
 def _results(metadata: ExperimentMetadata, feed: ExperimentFeed) -> tuple[Floats, Floats, Floats]:
     """Times, trials and losses of the results that count, in their order."""
-    metrics, bounds, names = metadata.metrics, metadata.bounds, feed.curve_names
+    metrics, bounds = metadata.metrics, metadata.bounds
     rows: list[tuple[float, int, int, list[float]]] = []
     for trial in feed.trials:
         for place, (time, offset) in enumerate(zip(trial.times, trial.offsets, strict=True)):
             values = {
-                name: value
-                for name, column in zip(names, trial.values, strict=True)
-                if isinstance(value := column[place], float | int)
+                name: value for name, column in trial.values.items() if (value := column[place]) is not None
             }
             if all(bound.is_met(values) for bound in bounds):
                 rows.append((time, offset, trial.id, [metric.loss_of(values) for metric in metrics]))

@@ -35,6 +35,7 @@ from tunewright.events import (
     RequestAction,
     RequestEvent,
     ResultEvent,
+    ServiceEvent,
     SessionEvent,
     StartEvent,
     decode_line,
@@ -55,11 +56,12 @@ BEST_CURVES: Final = 500
 """Further trials with a curve: those that are or were among so many best ones."""
 _SAMPLE: Final = 250
 """Further trials with a curve each time that the number of trials doubles, evenly spaced."""
-_CHUNK: Final = 16 * 1024 * 1024  # bytes that are decoded at once
+_CHUNK: Final = 256 * 1024  # bytes that are decoded at once: their events stay in the cache of the processor
 _OWN: Final = "st_"  # values that reports add themselves
 _NEW_WORKERS: Final = RequestAction.SET_WORKERS.encode()
 _NEWLINE: Final = 10
 _CONTINUE: Final = ReportDecision.CONTINUE  # looked up once
+_NAN: Final = math.nan
 _MARK: Final = 512  # bytes at the beginning and the end of the part that was read, by which it is recognised
 
 
@@ -133,6 +135,19 @@ class EventRow(TypedDict):
     kind: str
     trial_id: int | None
     text: str
+    request: str
+    """Id of the request that it answers; empty if none."""
+    refusal: str
+    """Why the request was refused; empty if it was carried out."""
+
+
+class MetricBest(TypedDict):
+    """The best value of a metric among the results that keep the constraints."""
+
+    metric: str
+    value: float
+    trial_id: int
+    resource: int
 
 
 class Totals(TypedDict):
@@ -146,6 +161,15 @@ class Totals(TypedDict):
     n_failed: int
     n_results: int
     cost: float
+
+
+class Summary(TypedDict):
+    """The part of a journal that the overview shows: a page has it before the trials."""
+
+    time: float
+    wall: float
+    best: list[BestStep]
+    totals: Totals
 
 
 class Sampled(TypedDict):
@@ -185,8 +209,8 @@ class FeedTrial:
     changed: int = 0
     status: str = TrialStatus.RUNNING
     resources: list[int] = field(default_factory=list[int])
-    values: list[list[Number | None]] = field(default_factory=list[list[Number | None]])
-    """Of each curve metric, a list."""
+    values: dict[str, list[float | None]] = field(default_factory=dict[str, list[float | None]])
+    """By curve metric, as reported."""
     times: list[float] = field(default_factory=list[float])
     offsets: list[int] = field(default_factory=list[int])
     last: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -223,11 +247,15 @@ class FeedTrial:
             "rung": self.rung,
         }
 
-    def curve(self, names: Sequence[str], begin: int) -> Curve:
+    def curve(self, begin: int) -> Curve:
         """Points from a number on."""
         return {
             "resource": self.resources[begin:],
-            "values": {name: values[begin:] for name, values in zip(names, self.values, strict=True)},
+            "values": {
+                # NaN compares as false
+                name: [v if v is None or -math.inf < v < math.inf else str(v) for v in values[begin:]]
+                for name, values in self.values.items()
+            },
             "time": self.times[begin:],
         }
 
@@ -291,8 +319,9 @@ class ExperimentFeed:
     ) -> None:
         self.path = path
         self._n_workers = n_workers or sys.maxsize
-        self._metric = metrics[0]
+        self._first = metrics[0].name
         self._is_maximised = metrics[0].goal is Goal.MAXIMIZE
+        self._other_metrics = tuple(metrics[1:])
         self._names = tuple(dict.fromkeys([*(m.name for m in metrics), *(c.name for c in constraints)]))
         self._constraints = tuple(constraints)
         self._lock = threading.Lock()
@@ -318,6 +347,7 @@ class ExperimentFeed:
         self._best: list[BestStep] = []
         self._best_offsets: list[int] = []
         self._best_loss = math.inf
+        self._other_bests: dict[str, MetricBest] = {}
         self.events: list[EventRow] = []
         self._event_offsets: list[int] = []
         self.note = ""
@@ -427,6 +457,8 @@ class ExperimentFeed:
         elif isinstance(event, DropEvent):
             text = f"The checkpoint of resource {event.resource} was given up"
             self._note(event, offset, "drop", event.trial_id, text)
+        elif isinstance(event, ServiceEvent):
+            self._note(event, offset, event.name, event.trial_id, event.text)
         elif isinstance(event, Header):
             self.header = event
 
@@ -437,7 +469,7 @@ class ExperimentFeed:
         known = event.note.get(KNOWN)
         if trial_id == len(self.trials):
             trial = FeedTrial(trial_id, event.config, event.t, is_known=bool(known), begun=offset)
-            trial.values = [[] for _ in self._names]
+            trial.values = {name: [] for name in self._names}
             self.trials.append(trial)
             self.n_known_trials += trial.is_known
             if _is_sampled(trial_id):
@@ -522,32 +554,47 @@ class ExperimentFeed:
             self._add_cost(trial, event.cost)
         if event.retry and (run := self._open.get(trial.id)) is not None and event.retry > run.retry:
             self._retry(event, offset)
-        decision = event.decision
-        if decision not in ACCEPTED:
-            return
-        metrics = event.metrics
-        trial.last = metrics
+        if event.decision is not _CONTINUE:
+            if event.decision not in ACCEPTED:
+                return
+            trial.is_leaving = True
+            trial.rung = event.resource
+        metrics = trial.last = event.metrics
         trial.resources.append(event.resource)
         trial.times.append(event.t)
         trial.offsets.append(offset)
-        for name, values in zip(self._names, trial.values, strict=False):
-            value = metrics.get(name)
-            # NaN compares as false
-            values.append(value if value is None or -math.inf < value < math.inf else str(value))
+        for name, values in trial.values.items():
+            values.append(metrics.get(name))
         self._n_results += 1
-        self.n_known_results += trial.is_known
-        if decision is not _CONTINUE:
-            trial.is_leaving = True
-            trial.rung = event.resource
-        value = metrics.get(self._metric.name, math.nan)
+        if trial.is_known:
+            self.n_known_results += 1
+        value = metrics.get(self._first, _NAN)
         loss = -value if self._is_maximised else value
-        if loss < trial.best_loss and -math.inf < loss:
+        if loss < trial.best_loss:
             self._improve(trial, loss, event, offset)
+        for other in self._other_metrics:
+            self._improve_other(other, event)
+
+    def _improve_other(self, metric: Metric, event: ResultEvent) -> None:
+        """Keep the best value of a metric other than the first."""
+        value = event.metrics.get(metric.name, math.nan)
+        known = self._other_bests.get(metric.name)
+        if not math.isfinite(value) or (known and metric.loss(value) >= metric.loss(known["value"])):
+            return
+        if all(bound.is_met(event.metrics) for bound in self._constraints):
+            self._other_bests[metric.name] = {
+                "metric": metric.name,
+                "value": value,
+                "trial_id": event.trial_id,
+                "resource": event.resource,
+            }
 
     def _improve(self, trial: FeedTrial, loss: float, event: ResultEvent, offset: int) -> None:
-        if not all(bound.is_met(event.metrics) for bound in self._constraints):
+        if loss == -math.inf:
             return
-        value = event.metrics[self._metric.name]
+        if self._constraints and not all(bound.is_met(event.metrics) for bound in self._constraints):
+            return
+        value = event.metrics[self._first]
         if self._top is not None and loss < self._top[-1]:
             place = bisect_right(self._top, trial.best_loss) - 1
             is_in = place >= 0 and self._top[place] == trial.best_loss
@@ -605,14 +652,14 @@ class ExperimentFeed:
             self.trials[event.trial_id].changed = offset
         remark = f" ({event.reason})" if event.reason else ""
         text = event.arguments.get("text")
+        kind, shown = "request", f"{_words(event)}{'' if event.done else ': refused'}{remark}"
         if event.action == RequestAction.NOTE and event.done and isinstance(text, str):
+            kind, shown = "note", text
             if event.trial_id is None:
                 self.note = text
-            self._note(event, offset, "note", event.trial_id, text)
-        elif event.done:
-            self._note(event, offset, "request", event.trial_id, f"{_words(event)}{remark}")
-        else:
-            self._note(event, offset, "request", event.trial_id, f"{_words(event)}: refused{remark}")
+        self._note(event, offset, kind, event.trial_id, shown)
+        self.events[-1]["request"] = str(event.arguments.get("request", ""))
+        self.events[-1]["refusal"] = "" if event.done else event.reason or "no reason is given"
 
     def _note(self, event: Event, offset: int, kind: str, trial_id: int | None, text: str) -> None:
         self.events.append(
@@ -623,6 +670,8 @@ class ExperimentFeed:
                 "kind": kind,
                 "trial_id": trial_id,
                 "text": text,
+                "request": "",
+                "refusal": "",
             }
         )
         self._event_offsets.append(offset)
@@ -638,6 +687,23 @@ class ExperimentFeed:
     def best(self) -> BestStep | None:
         """The best value so far; None without one."""
         return self._best[-1] if self._best else None
+
+    @property
+    def bests(self) -> list[MetricBest]:
+        """The best value of each tuned metric that has one, in the order of the metrics."""
+        found = [
+            self._other_bests[metric.name]
+            for metric in self._other_metrics
+            if metric.name in self._other_bests
+        ]
+        if (first := self.best) is None:
+            return found
+        resource = self.trials[first["trial_id"]].best_resource or 0
+        name, value = self._first, first["value"]
+        return [
+            {"metric": name, "value": value, "trial_id": first["trial_id"], "resource": resource},
+            *found,
+        ]
 
     @property
     def totals(self) -> Totals:
@@ -694,7 +760,7 @@ class ExperimentFeed:
             for trial in changed:
                 begin = 0 if trial.shown_from > after else bisect_right(trial.offsets, after)
                 if trial.shown_from < math.inf and begin < len(trial.offsets):
-                    curves[str(trial.id)] = trial.curve(self._names, begin)
+                    curves[str(trial.id)] = trial.curve(begin)
             is_all = self._n_shown == len(self.trials)
             return {
                 "after": after,
@@ -708,6 +774,16 @@ class ExperimentFeed:
                 "runs": [run.row() for run in self._runs if run.changed > after],
                 "events": self.events[bisect_right(self._event_offsets, after) :],
                 "decisions": self._decisions[bisect_right(self._decision_offsets, after) :],
+                "totals": self.totals,
+            }
+
+    def summary(self) -> Summary:
+        """The totals and all steps of the best value."""
+        with self._lock:
+            return {
+                "time": self.time,
+                "wall": self.wall,
+                "best": self._best.copy(),
                 "totals": self.totals,
             }
 
@@ -732,7 +808,7 @@ class ExperimentFeed:
         """Whole curves by trial; unknown trials are left out."""
         with self._lock:
             return {
-                str(trial_id): self.trials[trial_id].curve(self._names, 0)
+                str(trial_id): self.trials[trial_id].curve(0)
                 for trial_id in trial_ids
                 if 0 <= trial_id < len(self.trials)
             }

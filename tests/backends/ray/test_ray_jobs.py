@@ -19,9 +19,11 @@ from typing_extensions import override
 from tunewright.backends.engine import Notices
 from tunewright.backends.engine.folder_channel import FolderChannel, order_template
 from tunewright.backends.engine.job_service import CreateOutcome, FailureCause, JobOrder, JobState
+from tunewright.backends.plugin import Finding
 from tunewright.backends.ray.client import RayClient, RayError, RayNode, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
 from tunewright.backends.ray.job_service import GONE, RayJobs, shortage
+from tunewright.backends.ray.plugin import RayPlugin
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.metric import Metric
@@ -57,6 +59,8 @@ class Dashboard:
         Status and text of the answers to the next requests of a kind, such as ``"POST"``.
     lost
         Number of next submissions that are carried out without an answer.
+    runs_jobs
+        Whether a submission runs the job to its end.
     """
 
     def __init__(self, token: str = "") -> None:
@@ -67,6 +71,7 @@ class Dashboard:
         self.requests: list[str] = []
         self.errors: dict[str, tuple[int, str]] = {}
         self.lost = 0
+        self.runs_jobs = False
         self.resources: dict[str, float] = {"CPU": 8.0, "GPU": 2.0}
         dashboard = self
 
@@ -132,6 +137,8 @@ class Dashboard:
                 return 500, EXISTS
             self.submitted.append(wanted)
             self.add(wanted["submission_id"], "PENDING")
+            if self.runs_jobs:
+                self._run(wanted["submission_id"], wanted["entrypoint"])
             return 200, json.dumps({"submission_id": wanted["submission_id"]})
         if method == "GET" and not name:
             return 200, json.dumps(list(self.jobs.values()))
@@ -140,6 +147,12 @@ class Dashboard:
         if method == "DELETE":
             del self.jobs[name]
         return 200, json.dumps(self.jobs.get(name))
+
+    def _run(self, name: str, command: str) -> None:
+        """Run a job to its end."""
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        status = "FAILED" if done.returncode else "SUCCEEDED"
+        self.add(name, status, driver_exit_code=done.returncode, message=done.stdout + done.stderr)
 
     def add(self, name: str, status: str, **fields: Any) -> None:
         """Add a job, or replace it."""
@@ -537,3 +550,44 @@ def test_a_runtime_environment_with_packages_has_its_own_python(tmp_path: Path) 
     assert config.interpreter("/own") == "python3"
     assert RayConfig().interpreter("/own") == "/own"
     assert RayConfig(python="/other").interpreter("/own") == "/other"
+
+
+# --- doctor
+
+
+def findings(config: RayConfig, folder: Path) -> dict[str, Finding]:
+    found = list(RayPlugin().examine(config, folder))
+    return {one.what: one for one in found}
+
+
+def test_doctor_without_a_cluster_says_how_to_get_one(tmp_path: Path) -> None:
+    found = findings(RayConfig(address="http://127.0.0.1:1"), tmp_path)
+    assert list(found) == ["dashboard"]
+    assert "ray start --head" in found["dashboard"].remedy
+
+
+def test_doctor_runs_a_job_and_leaves_nothing(
+    dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    dashboard.runs_jobs = True
+    found = findings(RayConfig(address=dashboard.address), tmp_path)
+    assert not [one for one in found.values() if one.remedy]
+    assert "2.60.0" in found["dashboard"].found
+    assert found["nodes"].found == "1 node with 8 CPUs, 2 GPUs"
+    assert "one second took" in found["job"].found
+    assert sys.executable in found["Python"].found
+    assert not dashboard.jobs
+
+
+def test_doctor_names_resources_that_no_node_has_and_a_job_that_fails(
+    dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    dashboard.runs_jobs = True
+    found = findings(
+        RayConfig(address=dashboard.address, num_gpus_per_trial=4, python="/no/python"), tmp_path
+    )
+    assert "GPU 4" in found["nodes"].found
+    assert "--num_gpus_per_trial" in found["nodes"].remedy
+    assert "--python" in found["job"].remedy

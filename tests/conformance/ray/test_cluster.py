@@ -12,6 +12,7 @@ from tests.conformance.ray.cluster import Cluster
 from typing_extensions import override
 
 from tunewright.backends.ray import RayBackend, RayConfig
+from tunewright.backends.ray.plugin import RayPlugin
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import BackendError
 from tunewright.interfaces import Backend
@@ -148,8 +149,17 @@ def test_resources_that_no_node_has_are_named(
     tuner.start(epochs=1)
     notices: tuple[str, ...] = ()
     while not notices:
-        assert not tuner.backend.wait(1.0)
+        tuner.backend.wait(1.0)
         notices = tuner.backend.summary().notices
     assert "no node of the cluster has CPU 0.5, GPU 3" in notices[0]
     assert "GPU 2" in notices[0]
     tuner.backend.close()
+
+
+def test_doctor_finds_what_is_there_and_leaves_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    found = {one.what: one for one in RayPlugin().examine(RayConfig(), tmp_path / "doctor")}
+    assert not [one for one in found.values() if one.remedy]
+    assert set(found) == {"dashboard", "token", "nodes", "shared folder", "job", "Python"}
+    assert "8 CPUs, 2 GPUs" in found["nodes"].found
+    assert not cluster.jobs("tw-doctor-")
+    assert not (tmp_path / "doctor").exists()

@@ -156,8 +156,8 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
         for event in found:
             expected = loss(float(configs[trial_id]["x"]), event.resource)
             assert event.metrics["loss"] == pytest.approx(expected), f"trial {trial_id}"
-    trials = load_outcome(experiment.folder).history.trials
-    assert {trial.status for trial in trials} <= {TrialStatus.COMPLETED, TrialStatus.PAUSED}
+    history = load_outcome(experiment.folder).history
+    assert {history.status(trial_id) for trial_id in results} <= {TrialStatus.COMPLETED, TrialStatus.PAUSED}
     assert max(len(found) for found in results.values()) == MAX_RESOURCE
     assert not [
         job for job in own_cluster.jobs("tw-disturbed-").values() if job.status in {"PENDING", "RUNNING"}

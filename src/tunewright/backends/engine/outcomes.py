@@ -9,7 +9,7 @@ from tunewright.backends.engine.context import EngineContext
 from tunewright.backends.engine.job_service import Failure, FailureCause, JobState, OrderT
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun
 from tunewright.exceptions import BackendError
-from tunewright.trial import Checkpoint, Ended
+from tunewright.trial import Checkpoint, Ended, ServiceTrouble
 
 _NO_REASON: Final = "The job failed and its engine does not say why: see its log"
 MOST_IDLE: Final = 3
@@ -75,7 +75,8 @@ class Outcomes(Generic[OrderT]):
             return Outcome(self._failed(run, failure.reason or _NO_REASON))
         lacks = failure.cause is FailureCause.CAPACITY
         if not lacks:
-            self._context.notices.add(f"retrying trial {trial_id}: {failure.reason}")
+            text = f"retrying trial {trial_id}: {failure.reason}"
+            self._context.notices.add_event(ServiceTrouble.INTERRUPTED, text, trial_id)
         return Outcome(self._retry(run, failure.hint), lacked_capacity=lacks)
 
     def _failure(self, run: TrackedRun) -> Failure | None:

@@ -155,6 +155,8 @@ class RayClient:
     ----------
     address
         As given.
+    has_token
+        Whether a token is sent.
     calls
         Number of requests by kind.
     """
@@ -162,6 +164,7 @@ class RayClient:
     def __init__(self, address: str, token: str = "") -> None:
         self.address: Final = address.rstrip("/")
         self.calls: Final[dict[str, int]] = {}
+        self.has_token: Final = bool(token)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._opener = urllib.request.build_opener(_NoRedirect)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
@@ -11,10 +13,18 @@ from typing_extensions import override
 
 from tunewright.backends.engine.folder_channel import FolderCheckpoints
 from tunewright.backends.engine.job_service import JobOrder
-from tunewright.backends.plugin import BackendPlugin, Description, ExperimentContext, FileLog, TrialLog
+from tunewright.backends.plugin import (
+    BackendPlugin,
+    Description,
+    ExperimentContext,
+    FileLog,
+    Finding,
+    TrialLog,
+)
 from tunewright.backends.ray.backend import RayBackend, make_channel
-from tunewright.backends.ray.client import dashboard_address
+from tunewright.backends.ray.client import RayClient, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
+from tunewright.backends.ray.examination import examine
 from tunewright.backends.ray.job_service import job_request
 from tunewright.trial import Checkpoint, Run, Start
 
@@ -80,9 +90,19 @@ class RayPlugin(BackendPlugin[RayConfig]):
             config.environment(),
             f"tw-{context.tag}-{name.key}",
             channel.run_folder(name),
-            channel.command(name),
+            channel.command(name.key),
         )
         return f"POST {dashboard_address(config.address)}/api/jobs/\n{json.dumps(request, indent=2)}"
+
+    @override
+    def examine(self, config: RayConfig, folder: Path) -> Iterator[Finding]:
+        """Dashboard, token, nodes, the shared folder, and a job of a second."""
+        if config.shared_folder:
+            folder = Path(config.shared_folder).expanduser().absolute() / folder.name
+        try:
+            yield from examine(config, RayClient(dashboard_address(config.address), auth_token()), folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     @override
     def unknown_costs(self, config: RayConfig, context: ExperimentContext) -> str:

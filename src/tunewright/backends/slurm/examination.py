@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 import sys
@@ -12,30 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
+from tunewright.backends.engine.folder_backend import JOB_LOG
+from tunewright.backends.engine.node_check import LATE_SECONDS, PROGRAM, file_system, node_facts
 from tunewright.backends.plugin import Finding
 from tunewright.backends.slurm.commands import Partition, SlurmCommands, SlurmError
 from tunewright.backends.slurm.config import SlurmConfig, seconds_of
-from tunewright.backends.slurm.job_service import ENDED_STATES, JOB_LOG, job_script
+from tunewright.backends.slurm.job_service import ENDED_STATES, job_script
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.formatting import plural
 
 LONGEST_WAIT: Final = 60.0
 """Seconds for the job to begin and end."""
 _POLL: Final = 0.5
-LATE_SECONDS: Final = 10.0
-"""Seconds until a network file system shows a new file."""
-_LOCAL: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "ramfs", "overlay", "zfs"})
-"""File systems of one machine."""
-_SEEN: Final = "seen.json"
-_PROGRAM: Final = f"""\
-import json, os, platform, sys, time
-time.sleep(1)
-facts = {{"host": platform.node(), "version": platform.python_version(), "python": sys.executable,
-          "is_new_enough": sys.version_info >= (3, 9), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", "")}}
-with open(os.path.join(sys.argv[1], "{_SEEN}.new"), "w") as file:
-    json.dump(facts, file)
-os.rename(file.name, os.path.join(sys.argv[1], "{_SEEN}"))
-"""
 
 
 def examine(config: SlurmConfig, folder: Path) -> Iterator[Finding]:
@@ -61,7 +48,7 @@ def examine(config: SlurmConfig, folder: Path) -> Iterator[Finding]:
     yield Finding(what="accounting", found=_accounting(commands))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        yield Finding(what="shared folder", found=f"{folder} on {_file_system(folder)}")
+        yield Finding(what="shared folder", found=f"{folder} on {file_system(folder)}")
     except OSError as error:
         yield Finding(what="shared folder", found=str(error), remedy="--shared_folder DIR that you may write")
         return
@@ -112,19 +99,6 @@ def _is_longer(limit: str, longest: str) -> bool:
     return wanted is not None and most is not None and wanted > most
 
 
-def _file_system(folder: Path) -> str:
-    """The kind of file system that a folder is on; with a warning if other machines do not see it."""
-    kinds: dict[Path, str] = {}
-    try:
-        for line in Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines():
-            _, mount, kind, *_ = line.split()
-            kinds[Path(mount)] = kind
-    except OSError:
-        return "a file system of unknown kind"
-    kind = next((kinds[path] for path in (folder.resolve(), *folder.resolve().parents) if path in kinds), "?")
-    return f"{kind}, which other machines do not see: right for a cluster of one" if kind in _LOCAL else kind
-
-
 @final
 @dataclass(frozen=True, slots=True)
 class _Job:
@@ -139,7 +113,7 @@ class _Job:
         name = f"tw-doctor-{secrets.token_hex(4)}"
         python = self.config.python or ("python3" if self.config.container else sys.executable)
         script = self.folder / "job.sh"
-        command = [python, "-c", _PROGRAM, str(self.folder)]
+        command = [python, "-c", PROGRAM, str(self.folder)]
         script.write_text(job_script(self.config, name, self.folder, command), encoding="utf-8")
         began = time.monotonic()
         try:
@@ -172,22 +146,24 @@ class _Job:
             found = f"it was still {state}{because} after {LONGEST_WAIT:.0f} s, and was cancelled"
             yield Finding(what="job", found=found, remedy=_WAIT_REMEDY)
             return
-        file = self.folder / _SEEN
         deadline = time.monotonic() + LATE_SECONDS
-        while state == "COMPLETED" and not file.exists() and not self._log() and time.monotonic() < deadline:
-            list(self.folder.iterdir())  # a network file system looks again
+        while (
+            (facts := node_facts(self.folder)) is None
+            and state == "COMPLETED"
+            and not self._log()
+            and time.monotonic() < deadline
+        ):
             time.sleep(_POLL)
-        if not file.exists():
+        if facts is None:
             yield self._failed(state, because)
             return
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        gpus = f", with the GPUs {facts['gpus']}" if facts["gpus"] else ""
-        yield Finding(what="job", found=f"a job of one second took {seconds:.1f} s on {facts['host']}{gpus}")
+        gpus = f", with the GPUs {facts.gpus}" if facts.gpus else ""
+        yield Finding(what="job", found=f"a job of one second took {seconds:.1f} s on {facts.host}{gpus}")
         if text := self._log():
             yield Finding(what="setup", found=f"it printed: {text}")
-        yield Finding(what="shared folder", found=f"{facts['host']} writes it, and this machine sees it")
-        remedy = "" if facts["is_new_enough"] else "--python PATH of Python 3.9 or newer on the nodes"
-        yield Finding(what="Python", found=f"{facts['version']}, {facts['python']}", remedy=remedy)
+        yield Finding(what="shared folder", found=f"{facts.host} writes it, and this machine sees it")
+        remedy = "" if facts.is_new_enough else "--python PATH of Python 3.9 or newer on the nodes"
+        yield Finding(what="Python", found=f"{facts.version}, {facts.python}", remedy=remedy)
 
     def _failed(self, state: str, because: str) -> Finding:
         text = self._log()

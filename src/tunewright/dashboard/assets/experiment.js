@@ -1,6 +1,6 @@
 // The page of one experiment: head, tabs, and one view below; the store behind it lives as long as the page.
 import {loadCharts} from "./charts.js";
-import {h, setText, statusPill, emptyNote} from "./dom.js";
+import {h, clampedText, redraw, setText, statusPill, emptyNote} from "./dom.js";
 import {formatDuration, formatNumber, plural} from "./format.js";
 import {experimentAddress, progressBar} from "./list.js";
 import {ExperimentFollower, Redraw} from "./store.js";
@@ -34,25 +34,37 @@ const EXPERIMENT_VIEWS = {
   events: eventsView,
 };
 
+/** The view that an address names. */
+function viewOf(route) {
+  return route.view === "trials" && route.item !== null ? trialView : (EXPERIMENT_VIEWS[route.view] ?? overviewView);
+}
+
 export class ExperimentPage {
   constructor(container, context, tag, name) {
     Object.assign(this, {container, context, tag, name, view: null});
     this.follower = new ExperimentFollower(context.source, tag, name, {
       onchange: change => this.redraw.request(change),
-      onstate: context.onstate,
+      onstate: state => {
+        context.onstate(state);
+        if (state === "live" && this.failed) this.show(this.failed);
+      },
+      ongone: () => this.showGone(),
     });
     this.redraw = new Redraw(change => this.update(change));
   }
 
-  async open() {
-    loadCharts(); // while the documents are read
-    this.store = await this.follower.open();
+  async open(route) {
+    const charts = loadCharts(); // while the documents are read
+    this.store = await this.follower.open(viewOf(route) !== overviewView);
+    const readRest = () => setTimeout(() => this.follower.whole()); // after the first view
+    charts.then(readRest, readRest);
     this.status = h("span", {});
     this.facts = h("p", {class: "small facts-line"});
     this.progress = h("div", {class: "grow"});
     this.note = h("p", {class: "note"});
+    this.gone = h("div", {class: "warning", role: "alert", hidden: true});
     this.control = h("div", {class: "actions"});
-    this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"});
+    this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"}, this.tabLinks());
     this.content = h("div", {class: "view"});
     this.bestValue = this.store.best.at(-1)?.value;
     this.container.replaceChildren(
@@ -63,6 +75,7 @@ export class ExperimentPage {
           ? [this.tag]
           : [h("a", {href: "#/"}, "Experiments"), " / ", h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag)]),
       ),
+      this.gone,
       h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status),
       this.facts,
       this.note,
@@ -77,46 +90,51 @@ export class ExperimentPage {
   /** Show a view; views of one experiment share its store. */
   async show(route) {
     this.view?.dispose();
-    const isTrial = route.view === "trials" && route.item !== null;
-    const definition = isTrial ? trialView : EXPERIMENT_VIEWS[route.view];
-    const key = definition ? route.view : "overview";
-    this.drawTabs(key);
+    this.failed = null;
+    const definition = viewOf(route);
+    this.drawTabs(route.view in EXPERIMENT_VIEWS ? route.view : "overview");
     const content = h("div", {class: "stack"});
     const loading = h("p", {class: "empty", role: "status"}, "Loading\u2026");
     this.content.replaceChildren(loading, content);
-    const view = (this.view = Object.create(definition ?? overviewView));
-    document.title = `${isTrial ? `Trial ${route.item}` : view.title} \u2013 ${this.name} \u2013 Tunewright`;
+    const turn = (this.turn = {});
+    this.view = null;
+    document.title = `${definition === trialView ? `Trial ${route.item}` : definition.title} \u2013 ${this.name} \u2013 Tunewright`;
+    if (definition !== overviewView) await this.follower.whole();
+    if (this.turn !== turn) return;
+    const view = (this.view = Object.create(definition));
     try {
       await view.render(content, {...this.context, route, store: this.store, path: this.follower.path, tag: this.tag, name: this.name});
       loading.remove();
     } catch (error) {
       loading.remove();
-      if (this.view === view) content.replaceChildren(emptyNote(error.message));
+      if (this.view !== view) return;
+      content.replaceChildren(emptyNote(error.message));
+      if (error.status === 0) this.failed = route; // the server did not answer: it is asked again once it does
       if (error.status === undefined) throw error;
     }
   }
 
+  tabLinks() {
+    return Object.entries(EXPERIMENT_VIEWS).map(([key, view]) =>
+      h("a", {href: experimentAddress(this.tag, this.name, key), "data-view": key}, view.title),
+    );
+  }
+
+  /** Mark the tab of the present view; the links stay, and so does the focus. */
   drawTabs(current) {
     const isSeveral = this.store.experiment.metrics.length > 1;
-    const shown = Object.entries(EXPERIMENT_VIEWS).filter(([key]) => key !== "pareto" || isSeveral || current === "pareto");
-    this.tabs.replaceChildren(
-      ...shown.map(([key, view]) =>
-        h(
-          "a",
-          {
-            href: experimentAddress(this.tag, this.name, key),
-            "aria-current": key === current ? "page" : null,
-          },
-          view.title,
-        ),
-      ),
-    );
-    this.tabs.querySelector("[aria-current]")?.scrollIntoView({block: "nearest", inline: "nearest"});
+    for (const link of this.tabs.children) {
+      const key = link.dataset.view;
+      link.hidden = key === "pareto" && !isSeveral && current !== key;
+      if (key === current) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+      if (key === current) this.tabs.scrollLeft = link.offsetLeft - (this.tabs.clientWidth - link.clientWidth) / 2;
+    }
   }
 
   drawHead() {
     const {experiment, totals} = this.store;
-    this.status.replaceChildren(statusPill(experiment.status));
+    redraw(this.status, experiment.status, () => statusPill(experiment.status));
     setText(
       this.facts,
       [
@@ -130,9 +148,10 @@ export class ExperimentPage {
         .filter(Boolean)
         .join("  \u00B7  "),
     );
-    setText(this.note, experiment.note ?? "");
+    redraw(this.note, experiment.note ?? "", () => clampedText(experiment.note ?? ""));
     this.note.hidden = !experiment.note;
-    this.progress.replaceChildren(progressBar(experiment.progress, experiment.progress_text));
+    const {progress, progress_text: progressText} = experiment;
+    redraw(this.progress, [progress, progressText], () => progressBar(progress, progressText));
     this.drawControl(experiment);
   }
 
@@ -147,12 +166,24 @@ export class ExperimentPage {
 
   update(change) {
     if (change.has("experiment", "totals")) this.drawHead();
+    if (change.kinds.has("status")) this.context.announce(`The experiment is ${this.store.experiment.status}`);
     const best = this.store.best.at(-1);
     if (best && best.value !== this.bestValue) {
       this.bestValue = best.value;
       this.context.announce(`New best: ${this.store.metric.name} ${formatNumber(best.value)}, trial ${best.trial_id}`);
     }
     this.view?.update(change);
+  }
+
+  /** Say that the experiment is not there any more; the page stays as it was. */
+  showGone() {
+    this.context.onstate("gone");
+    this.control.replaceChildren();
+    this.gone.hidden = false;
+    this.gone.replaceChildren(
+      "This experiment was deleted or renamed. The page shows its last state. ",
+      h("a", {href: "#/"}, "All experiments"),
+    );
   }
 
   close() {

@@ -2,7 +2,9 @@
 
 const RETRY_MS = 500,
   MOST_RETRY_MS = 10_000,
-  HIDDEN_MS = 30_000;
+  HIDDEN_MS = 30_000,
+  SILENCE_MS = 12_000, // the server sends something every five seconds
+  PROBE_MS = 5000;
 
 /** An answer that is no document: a sentence, and the status of HTTP (0: no answer). */
 export class SourceError extends Error {
@@ -38,32 +40,49 @@ function liveSource() {
     get: path => request(path, {}),
     post: (path, body) => request(path, {method: "POST", body: JSON.stringify(body), headers: {"Content-Type": "application/json"}}),
     stream: (path, position, handlers, onstate) =>
-      openStream(path, position, handlers, onstate, headers, () => request("api/experiments", {})),
+      openStream(path, position, handlers, onstate, headers, () =>
+        request(path.replace(/\/stream$/, ""), {signal: AbortSignal.timeout(PROBE_MS)}),
+      ),
   };
 }
 
 /**
  * Follow server-sent events. `position` returns the query parameter from which a new connection goes on, such as "after=17".
- * A connection that ends is opened again, unless `probe` finds that the server refuses this page; a page that is hidden for
- * long gives its connection back.
+ * A connection that ends is opened again, unless `probe` finds that the server refuses this page, or that there is nothing to
+ * follow any more (the handler "gone"); a page that is hidden for long gives its connection back.
  */
 function openStream(path, position, handlers, onstate, headers, probe) {
   let connection = null,
     timer = null,
     isClosed = false,
+    heardAt = 0,
     delay = RETRY_MS;
+  const heard = () => {
+    heardAt = Date.now();
+  };
+  const listening = Object.fromEntries(
+    [["ping", () => {}], ...Object.entries(handlers)].map(([kind, handler]) => [
+      kind,
+      (...event) => {
+        heard();
+        handler(...event);
+      },
+    ]),
+  );
   const connect = () => {
     timer = null;
-    if (isClosed || connection) return;
+    if (isClosed || connection || document.hidden) return;
+    heard();
     const query = position(),
       address = query ? `${path}?${query}` : path;
     const opened = () => {
       delay = RETRY_MS;
+      heard();
       onstate("live");
     };
     connection = headers.Authorization
-      ? fetchStream(address, headers, handlers, opened, lost)
-      : eventStream(address, handlers, opened, () => onstate("lost"), lost);
+      ? fetchStream(address, headers, listening, opened, lost)
+      : eventStream(address, listening, opened, () => onstate("lost"), lost);
   };
   const lost = async () => {
     drop();
@@ -73,12 +92,17 @@ function openStream(path, position, handlers, onstate, headers, probe) {
       error => error.status,
     );
     if (status === 401) onstate("denied");
+    else if (status === 404 && handlers.gone) handlers.gone();
     else if (!timer && !isClosed) timer = setTimeout(connect, (delay = Math.min(2 * delay, MOST_RETRY_MS)));
   };
   const drop = () => {
     connection?.close();
     connection = null;
   };
+  // a computer that slept, a network that changed or a server that hangs leaves a connection that looks open
+  const watch = setInterval(() => {
+    if (connection && !document.hidden && Date.now() - heardAt > SILENCE_MS) lost();
+  }, SILENCE_MS / 4);
   const onvisible = () => {
     clearTimeout(timer);
     timer = document.hidden
@@ -87,7 +111,9 @@ function openStream(path, position, handlers, onstate, headers, probe) {
           drop();
         }, HIDDEN_MS)
       : null;
-    if (!document.hidden) connect();
+    if (document.hidden) return;
+    heard();
+    connect();
   };
   document.addEventListener("visibilitychange", onvisible);
   connect();
@@ -95,6 +121,7 @@ function openStream(path, position, handlers, onstate, headers, probe) {
     close() {
       isClosed = true;
       clearTimeout(timer);
+      clearInterval(watch);
       drop();
       document.removeEventListener("visibilitychange", onvisible);
     },
