@@ -130,6 +130,8 @@ def environment(wanted: str | None) -> Path:
         return venv
     say(f"Setting up {venv.name} with Python {version} (minutes the first time) ...")
     command = [find_uv(), "sync", "--locked", "--all-extras", "--compile-bytecode", "--quiet"]
+    for extra in ("mlflow", "wandb"):  # tested in environments of their own
+        command += ["--no-extra", extra]
     if not (venv / "bin" / "python").exists():
         command += ["--python", python]
     settings = {"UV_PROJECT_ENVIRONMENT": str(venv), "UV_PYTHON_DOWNLOADS": "never"}
