@@ -250,7 +250,9 @@ def test_a_tracker_that_fails_is_tried_again_from_where_it_was(
     ]
 
 
-def test_a_callback_writes_from_a_process_of_its_own(tmp_path: Path) -> None:
+def test_a_callback_writes_from_a_process_of_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     script = tmp_path / "training.py"
     script.write_text("def train(x):\n    return x\n")
     outcome = tune(
@@ -265,6 +267,7 @@ def test_a_callback_writes_from_a_process_of_its_own(tmp_path: Path) -> None:
     assert [(trial.state.name, trial.user_attrs.get("tunewright:error")) for trial in study.trials] == [
         ("COMPLETE", None)
     ] * 3
+    assert "optuna" not in caplog.text, "the process ended by itself"
     best = outcome.best
     assert best is not None
     assert (study.best_trial.number, study.best_value) == (best.trial_id, best.value)
@@ -281,6 +284,7 @@ def test_a_tracker_that_is_down_leads_to_a_warning(
         callback.on_experiment_end(history, ExperimentStatus.COMPLETED, BackendSummary())
     assert f"tunewright export {stored.folder.name} --to optuna" in caplog.text
     assert "optuna cannot be written" in caplog.text
+    assert "does not answer" not in caplog.text
 
 
 def test_trackers_are_callbacks_of_the_plugin_group() -> None:

@@ -525,13 +525,14 @@ class TrackingCallback(Callback):
 def main() -> int:
     """Follow an experiment until the standard input says how it ended, or is closed; return the exit code."""
     logging.basicConfig(format="%(message)s")
-    order = json.loads(sys.stdin.readline())
-    folder, outcome = ExperimentFolder(Path(order["folder"])), ""
+    lines = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115 - select sees no buffers
+    order = json.loads(lines.readline())
+    folder = ExperimentFolder(Path(order["folder"]))
     try:
         with _Export(folder, callback_from_json(order["callback"])) as export:
-            while not select.select([sys.stdin], [], [], INTERVAL)[0]:
+            while not select.select([lines], [], [], INTERVAL)[0]:
                 export.try_to_write()
-            outcome = sys.stdin.readline().strip()
+            outcome = lines.readline().decode().strip()
             export.write(ExperimentStatus(outcome) if outcome else ExperimentStatus.INTERRUPTED)
             sys.stderr.write(f"{export.summary}\n")
     except TunewrightError as error:
