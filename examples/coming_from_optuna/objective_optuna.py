@@ -9,7 +9,7 @@ y = np.sin(3 * x) + 0.1 * random.normal(size=200)
 
 
 def objective(trial):
-    degree = trial.suggest_int("degree", 1, 9)
+    degree = trial.suggest_int("degree", 1, 15)
     ridge = trial.suggest_float("ridge", 1e-6, 10.0, log=True)
     basis = trial.suggest_categorical("basis", ["power", "cosine"])
     powers = np.arange(degree + 1)
@@ -20,5 +20,5 @@ def objective(trial):
 
 
 study = optuna.create_study(direction="minimize")
-study.optimize(objective, n_trials=20)
+study.optimize(objective, n_trials=12)
 print(study.best_value, study.best_params)

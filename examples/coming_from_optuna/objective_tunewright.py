@@ -18,9 +18,9 @@ def objective(degree, ridge, basis):
 
 
 space = {
-    "degree": Integer(1, 9),
+    "degree": Integer(1, 15),
     "ridge": Float(1e-6, 10.0, log=True),
     "basis": Categorical(["power", "cosine"]),
 }
-outcome = tune(objective, space, metric="error", n_trials=20)
+outcome = tune(objective, space, metric="error", n_trials=12)
 print(outcome.best.value, outcome.best_config)

@@ -9,7 +9,7 @@ labels = (features @ random.normal(size=10) + 0.5 * random.normal(size=400) > 0)
 
 
 def objective(trial):
-    lr = trial.suggest_float("lr", 1e-3, 10.0, log=True)
+    lr = trial.suggest_float("lr", 1e-4, 10.0, log=True)
     decay = trial.suggest_float("decay", 1e-5, 1.0, log=True)
     weights = np.zeros(10)
     for epoch in range(1, 10):
@@ -25,5 +25,5 @@ def objective(trial):
 
 
 study = optuna.create_study(pruner=optuna.pruners.SuccessiveHalvingPruner())
-study.optimize(objective, n_trials=20)
+study.optimize(objective, n_trials=12)
 print(study.best_value, study.best_params)

@@ -21,6 +21,6 @@ def objective(lr, decay):
     return error
 
 
-space = {"lr": Float(1e-3, 10.0, log=True), "decay": Float(1e-5, 1.0, log=True)}
-outcome = tune(objective, space, metric="error", resource="epoch", max_resource=9, n_trials=20)
+space = {"lr": Float(1e-4, 10.0, log=True), "decay": Float(1e-5, 1.0, log=True)}
+outcome = tune(objective, space, metric="error", resource="epoch", max_resource=9, n_trials=12)
 print(outcome.best.value, outcome.best_config)

@@ -79,5 +79,8 @@ def run_on_end(command: str, folder: ExperimentFolder) -> None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
     if process.returncode:
         _log.warning("--on_end %s failed with exit code %d", command, process.returncode)
