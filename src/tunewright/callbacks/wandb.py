@@ -117,7 +117,7 @@ class WandbTracker(Tracker):
         if trial.status is TrialStatus.RUNNING:
             self._open[trial.id] = run, len(trial.results)
             if len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)[1][0].finish(quiet=True)
+                self._open.popitem(last=False)[1][0].finish()
             return
         self._finish(run, trial)
         self._index[str(trial.id)] = mark
@@ -131,7 +131,7 @@ class WandbTracker(Tracker):
     def close(self) -> None:
         """End the runs; those of trials that are not at their end are continued, or written anew."""
         for run, _ in self._open.values():
-            run.finish(quiet=True)
+            run.finish()
         self._open.clear()
 
     def _begin(self, trial: TrackedTrial) -> Any:
@@ -157,7 +157,8 @@ class WandbTracker(Tracker):
         )
         for metric in experiment.metrics:
             run.define_metric(metric.name, summary=f"{metric.goal},last")
-        self._address = run.project_url or self._address
+        if not self._is_offline:
+            self._address = run.project_url or self._address
         return run
 
     def _finish(self, run: Any, trial: TrackedTrial) -> None:
@@ -166,7 +167,7 @@ class WandbTracker(Tracker):
             run.summary["cost"] = trial.cost
         if trial.error:
             run.summary["error"] = trial.error.strip()
-        run.finish(exit_code=1 if trial.status is TrialStatus.FAILED else 0, quiet=True)
+        run.finish(exit_code=1 if trial.status is TrialStatus.FAILED else 0)
 
     def _read_index(self) -> dict[str, Any]:
         try:
