@@ -165,7 +165,7 @@ def test_a_completed_trial_has_its_best_value(tmp_path: Path) -> None:
     assert [one.name for one in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     (only,) = study.trials
     assert (only.state.name, only.values) == ("COMPLETE", [0.8, 0.8])  # several objectives: the last values
-    assert only.user_attrs["tunewright:results"][0] == [1, {"score": 0.9, "size": 0.9, "seconds": 2.0}]
+    assert only.system_attrs["tunewright:results"][0] == [1, {"score": 0.9, "size": 0.9, "seconds": 2.0}]
 
 
 def test_an_experiment_is_followed_while_it_runs(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ _IMPATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUE
 """A server that does not answer is asked again later, by the export."""
 _PARENT: Final = "mlflow.parentRunId"
 _NAME: Final = "mlflow.runName"
+_KIND: Final = "mlflow.experimentKind"
+"""Tag of an experiment that decides which pages are shown."""
 _NOTE: Final = "mlflow.note.content"
 _log = logging.getLogger(__name__)
 
@@ -160,7 +162,12 @@ class MlflowTracker(Tracker):
             int(run.data.tags[f"{PREFIX}trial"]): _Run(
                 run.info.run_id,
                 int(run.data.tags.get(f"{PREFIX}n_results", 0)),
-                run.data.tags.get(f"{PREFIX}state", ""),
+                " ".join(
+                    (
+                        run.info.status,
+                        *(run.data.tags.get(f"{PREFIX}{name}", "") for name in ("status", "n_runs")),
+                    )
+                ),
             )
             for run in (() if found is None else self._search(f"tags.`{_PARENT}` = '{self._parent}'"))
             if f"{PREFIX}trial" in run.data.tags
@@ -178,7 +185,9 @@ class MlflowTracker(Tracker):
         """The id of MLflow's experiment, which is made if it is missing."""
         found = self._client.get_experiment_by_name(self._name)
         if found is None:
-            return self._client.create_experiment(self._name, artifact_location=self._artifacts())
+            return self._client.create_experiment(
+                self._name, artifact_location=self._artifacts(), tags={_KIND: "custom_model_development"}
+            )
         if found.lifecycle_stage != "active":
             raise SettingsError(
                 f"MLflow's experiment {self._name} was deleted: restore it, or give a name, --to mlflow:experiment=NAME"
@@ -239,7 +248,7 @@ class MlflowTracker(Tracker):
         tags: dict[str, object] = {
             f"{PREFIX}n_results": len(trial.results),
             f"{PREFIX}status": trial.status,
-            f"{PREFIX}state": state,
+            f"{PREFIX}n_runs": trial.n_runs,
         }
         if trial.error:
             tags[f"{PREFIX}error"] = trial.error.strip()

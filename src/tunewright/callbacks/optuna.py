@@ -25,8 +25,12 @@ from tunewright.types import ConfigValue
 
 PREFIX: Final = "tunewright:"
 """Beginning of the names of our attributes of studies and trials."""
+SPACE: Final = f"{PREFIX}space"
+"""System attribute of a study, which pages do not show: its search space as JSON data."""
+TRIAL: Final = f"{PREFIX}trial"
+"""System attribute of a trial: its number in the experiment."""
 RESULTS: Final = f"{PREFIX}results"
-"""Attribute of a trial: all its results, as ``[resource, {name: value}]``; absent if Optuna's own fields hold them."""
+"""System attribute of a trial: all its results, as ``[resource, {name: value}]``; absent if Optuna's own fields hold them."""
 _SQLITE: Final = (".db", ".sqlite", ".sqlite3")
 _BUSY: Final = 60.0  # seconds to wait for another writer of a sqlite file
 
@@ -223,11 +227,11 @@ class OptunaTracker(Tracker):
                 "seed": metadata.seed,
                 "resource": metadata.resource,
                 "max_resource": metadata.max_resource,
-                "constants": dict(metadata.space.constants),
-                "space": metadata.space.to_json(),
             }
             for key, value in facts.items():
                 study.set_user_attr(PREFIX + key, value)
+            study_id = self._storage.get_study_id_from_name(self._name)
+            self._storage.set_study_system_attr(study_id, SPACE, metadata.space.to_json())
         elif origin != experiment.name:
             raise SettingsError(
                 f"{self._url} has another study {self._name}: give a name of its own, --to optuna:study=NAME"
@@ -236,7 +240,7 @@ class OptunaTracker(Tracker):
 
     def _read_study(self) -> None:
         for found in self._storage.get_all_trials(self._study_id):
-            trial_id = found.user_attrs.get(f"{PREFIX}trial")
+            trial_id = found.system_attrs.get(TRIAL)
             if trial_id is None:
                 self._n_others += 1
             else:
@@ -270,6 +274,9 @@ class OptunaTracker(Tracker):
         for key, value in wanted.user_attrs.items():
             if before.user_attrs.get(key) != value:
                 self._storage.set_trial_user_attr(stored.id, key, value)
+        for key, value in wanted.system_attrs.items():
+            if before.system_attrs.get(key) != value:
+                self._storage.set_trial_system_attr(stored.id, key, value)
         if wanted.state.is_finished():
             self._storage.set_trial_state_values(stored.id, wanted.state, wanted.values)
         stored.trial = wanted
@@ -293,7 +300,7 @@ class OptunaTracker(Tracker):
             params={name: _param(self._distributions[name], value) for name, value in params.items()},
             distributions={name: self._distributions[name] for name in params},
             user_attrs=self._attributes(trial),
-            system_attrs={},
+            system_attrs=self._hidden(trial),
             intermediate_values=self._intermediate(trial),
             trial_id=-1,
         )
@@ -332,7 +339,6 @@ class OptunaTracker(Tracker):
         names = {metric.name for metric in self._experiment.metrics}
         last: Mapping[str, float] = trial.results[-1].values if trial.results else {}
         facts: dict[str, Any] = {
-            f"{PREFIX}trial": trial.id,
             f"{PREFIX}status": str(trial.status),
             **{name: value for name, value in last.items() if name not in names and math.isfinite(value)},
         }
@@ -340,6 +346,12 @@ class OptunaTracker(Tracker):
             facts[f"{PREFIX}cost"] = trial.cost
         if trial.error:
             facts[f"{PREFIX}error"] = trial.error.strip()
+        return facts
+
+    def _hidden(self, trial: TrackedTrial) -> dict[str, Any]:
+        """System attributes: number and, if Optuna's fields do not hold them, all results of a run that has ended."""
+        names = {metric.name for metric in self._experiment.metrics}
+        facts: dict[str, Any] = {TRIAL: trial.id}
         has_more = len(names) > 1 or any(set(result.values) - names for result in trial.results)
         if trial.ended is not None and trial.results and has_more:
             facts[RESULTS] = [[one.resource, _as_json(one.values)] for one in trial.results]
@@ -358,4 +370,4 @@ def _as_json(values: Mapping[str, float]) -> dict[str, float | str]:
 
 def _content(trial: Any) -> object:
     """What of a finished trial changes if the trial is continued."""
-    return trial.state, trial.values, sorted(trial.intermediate_values), trial.user_attrs.get(RESULTS)
+    return trial.state, trial.values, sorted(trial.intermediate_values), trial.system_attrs.get(RESULTS)

@@ -19,7 +19,7 @@ from typing import Any, Final, cast, final
 
 from tunewright.backends.local.config import LocalConfig
 from tunewright.benchmarks import RealBenchmarkDefinition
-from tunewright.callbacks.optuna import PREFIX, RESULTS, load_optuna, open_storage, storage_url
+from tunewright.callbacks.optuna import PREFIX, RESULTS, SPACE, load_optuna, open_storage, storage_url
 from tunewright.events import EndEvent, Event, Header, ReportDecision, ResultEvent, SessionEvent, StartEvent
 from tunewright.exceptions import SettingsError, SpaceError, TunewrightError
 from tunewright.experiments.experiment import IMPORTED, Experiment
@@ -269,8 +269,8 @@ def read_optuna(source: str, study: str | None = None, metrics: str | None = Non
             names = [one.study_name for one in storage.get_all_studies()]
             name = _chosen_study(names, study, source)
             loaded = optuna.load_study(study_name=name, storage=storage)
-            reader = _StudyReader(loaded, metrics)
-            return reader.read(source=url, name=name)
+            hidden = storage.get_study_system_attrs(storage.get_study_id_from_name(name))
+            return _StudyReader(loaded, hidden.get(SPACE), metrics).read(source=url, name=name)
     except TunewrightError as error:
         raise error if isinstance(error, SettingsError) else SettingsError(f"{source}: {error}") from error
     except Exception as error:
@@ -332,12 +332,14 @@ class _StudyReader:
     ----------
     study
         An ``optuna.Study``.
+    space
+        Its search space as JSON data, if Tunewright wrote it; else None.
     metrics
         Names of the objectives, with commas; None: those of the study.
     """
 
-    def __init__(self, study: Any, metrics: str | None) -> None:
-        self._study = study
+    def __init__(self, study: Any, space: Mapping[str, Any] | None, metrics: str | None) -> None:
+        self._stored_space = space
         self._own: Mapping[str, Any] = {
             name.removeprefix(PREFIX): value
             for name, value in study.user_attrs.items()
@@ -404,8 +406,8 @@ class _StudyReader:
     # --- the search space
 
     def _space(self) -> SearchSpace:
-        if "space" in self._own:
-            return SearchSpace.from_json(self._own["space"])
+        if self._stored_space is not None:
+            return SearchSpace.from_json(self._stored_space)
         merged: dict[str, Any] = {}
         for trial in self._trials:
             for name, distribution in trial.distributions.items():
@@ -495,10 +497,10 @@ class _StudyReader:
 
     def _values(self, trial: Any) -> dict[int, dict[str, float]]:
         """Values by resource."""
-        if RESULTS in trial.user_attrs:
+        if RESULTS in trial.system_attrs:
             return {
                 int(resource): {name: float(value) for name, value in values.items()}
-                for resource, values in trial.user_attrs[RESULTS]
+                for resource, values in trial.system_attrs[RESULTS]
             }
         first = self._metrics[0].name
         found = {
