@@ -241,7 +241,7 @@ def test_a_tracker_that_fails_is_tried_again_from_where_it_was(
     assert len(study_of(stored, tmp_path / "a.journal").trials) == 2
     export_experiment(stored.folder, config)
     assert [
-        trial.user_attrs["tunewright:trial"] for trial in study_of(stored, tmp_path / "a.journal").trials
+        trial.system_attrs["tunewright:trial"] for trial in study_of(stored, tmp_path / "a.journal").trials
     ] == [
         0,
         1,
