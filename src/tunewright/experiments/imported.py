@@ -609,6 +609,9 @@ def read_syne_tune(source: str, metrics: str | None = None) -> ImportedExperimen
         raise SettingsError(f"{source}/{_TABLE} is damaged: {error}") from error
 
 
+_DECISIONS: Final = {"stop": TrialStatus.STOPPED, "pause": TrialStatus.PAUSED}
+
+
 @final
 class _TunerReader:
     """Reads the results of a tuner."""
@@ -634,6 +637,9 @@ class _TunerReader:
                 raise SettingsError(f"the table of results has no column {metric.name!r}")
         wanted = (metadata.get("resource_attr"), *_RESOURCES)
         self._attr = next((name for name in wanted if name in self._columns), None)
+        lowest = 1 if self._attr is None else min(int(float(row[self._attr])) for row in self._rows)
+        self._shift = max(0, 1 - lowest)
+        """Of resources that are counted from 0."""
         self._notices: list[str] = []
 
     def read(self) -> ImportedExperiment:
@@ -649,8 +655,10 @@ class _TunerReader:
         highest = max(max(trial.results) for trial in trials)
         for trial in trials:
             if trial.status is TrialStatus.RUNNING:  # the tuner ended before
-                is_whole = max(trial.results) == highest
-                trial.status = TrialStatus.COMPLETED if is_whole else TrialStatus.STOPPED
+                trial.status = TrialStatus.STOPPED
+            is_whole = highest > 1 and max(trial.results) == highest
+            if is_whole and trial.status is not TrialStatus.FAILED:  # also if the scheduler stopped it there
+                trial.status = TrialStatus.COMPLETED
         numbers = set(range(max(by_trial) + 1))
         if left := sorted(numbers - set(by_trial)):
             self._notices.append(
@@ -698,10 +706,9 @@ class _TunerReader:
         first, last = rows[0], rows[-1]
         trained = float(first.get("st_worker_time") or 0.0)
         started = begin + max(0.0, float(first[_TUNER_TIME]) - trained)
-        decision = last.get("st_decision", "").lower()
         status = _ENDS.get(last.get("st_status", "").lower(), TrialStatus.RUNNING)
-        if status is TrialStatus.RUNNING:
-            status = {"stop": TrialStatus.STOPPED, "pause": TrialStatus.PAUSED}.get(decision, status)
+        if status is not TrialStatus.FAILED:  # a script may have come to its end before it was stopped
+            status = _DECISIONS.get(last.get("st_decision", "").lower(), status)
         trial = ImportedTrial(
             number=number,
             config=self._config(first, space),
@@ -711,7 +718,7 @@ class _TunerReader:
             error="The trial failed in Syne Tune" if status is TrialStatus.FAILED else "",
         )
         for place, row in enumerate(rows, start=1):
-            resource = place if self._attr is None else int(float(row[self._attr]))
+            resource = place if self._attr is None else int(float(row[self._attr])) + self._shift
             values = {
                 name: value
                 for name in self._columns
