@@ -10,7 +10,7 @@ def measure(temperature, stirring):
 
 distributions = {"temperature": FloatDistribution(20.0, 100.0), "stirring": IntDistribution(1, 10)}
 study = optuna.create_study(direction="maximize")
-for _ in range(12):
+for _ in range(20):
     trial = study.ask(distributions)
     gain = measure(**trial.params)
     study.tell(trial, gain)

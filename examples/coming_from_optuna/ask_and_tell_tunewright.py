@@ -9,7 +9,7 @@ def measure(temperature, stirring):
 
 space = {"temperature": Float(20.0, 100.0), "stirring": Integer(1, 10)}
 tuning = AskTell(space, metric="gain", goal="max")
-for _ in range(12):
+for _ in range(20):
     asked = tuning.ask()
     gain = measure(**asked.config)
     tuning.tell(asked, gain)

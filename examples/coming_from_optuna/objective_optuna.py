@@ -20,5 +20,5 @@ def objective(trial):
 
 
 study = optuna.create_study(direction="minimize")
-study.optimize(objective, n_trials=12)
+study.optimize(objective, n_trials=20)
 print(study.best_value, study.best_params)

@@ -22,5 +22,5 @@ space = {
     "ridge": Float(1e-6, 10.0, log=True),
     "basis": Categorical(["power", "cosine"]),
 }
-outcome = tune(objective, space, metric="error", n_trials=12)
+outcome = tune(objective, space, metric="error", n_trials=20)
 print(outcome.best.value, outcome.best_config)

@@ -25,5 +25,5 @@ def objective(trial):
 
 
 study = optuna.create_study(pruner=optuna.pruners.SuccessiveHalvingPruner())
-study.optimize(objective, n_trials=12)
+study.optimize(objective, n_trials=20)
 print(study.best_value, study.best_params)

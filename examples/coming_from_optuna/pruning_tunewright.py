@@ -22,5 +22,5 @@ def objective(lr, decay):
 
 
 space = {"lr": Float(1e-4, 10.0, log=True), "decay": Float(1e-5, 1.0, log=True)}
-outcome = tune(objective, space, metric="error", resource="epoch", max_resource=9, n_trials=12)
+outcome = tune(objective, space, metric="error", resource="epoch", max_resource=9, n_trials=20)
 print(outcome.best.value, outcome.best_config)
