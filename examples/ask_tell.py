@@ -1,4 +1,9 @@
-"""A loop of your own; Tunewright says what to try. Run it with: python examples/ask_tell.py."""
+"""
+Ask and tell: a loop of your own
+================================
+
+``AskTell`` has no backend: your loop trains, and the method says which configuration. Run it with ``python examples/ask_tell.py``.
+"""
 
 from tunewright import AskTell, Float
 

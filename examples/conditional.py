@@ -1,12 +1,19 @@
-"""Conditional hyperparameters: momentum is tuned only with SGD, and the script never gets it with Adam.
+"""
+Conditional hyperparameters
+===========================
 
-Run it with: python examples/conditional.py
+Momentum is tuned only with SGD, and the function never gets it with Adam. ``active_if`` says when a hyperparameter exists; models do not
+compare values that a trial does not have. Run it with ``python examples/conditional.py``.
 """
 
 from __future__ import annotations
 
 import tunewright
 from tunewright import Categorical, Float, SearchSpace
+
+# %%
+# ``active_if`` names the values of another hyperparameter with which this one exists. Conditions can follow each other, and a list of
+# values means any of them.
 
 SPACE = SearchSpace(
     {
@@ -17,6 +24,9 @@ SPACE = SearchSpace(
     }
 )
 
+# %%
+# The function has defaults for the arguments that may be missing.
+
 
 def train(optimizer: str, lr: float, momentum: float | None = None, beta: float | None = None) -> None:
     """One trial: it has either a momentum or a beta."""
@@ -26,16 +36,19 @@ def train(optimizer: str, lr: float, momentum: float | None = None, beta: float 
     tunewright.report(loss=abs(lr - best) + abs((momentum or beta or 0.0) - 0.9))
 
 
-if __name__ == "__main__":
-    outcome = tunewright.tune(
-        train,
-        SPACE,
-        metric="loss",
-        method="BayesianOptimization",
-        n_workers=2,
-        max_num_trials=8,
-        max_failures=0,
-        seed=1,
-        tag="conditional",
-    )
-    print(outcome.best)
+outcome = tunewright.tune(
+    train,
+    SPACE,
+    metric="loss",
+    method="BayesianOptimization",
+    n_workers=2,
+    max_num_trials=8,
+    max_failures=0,
+    seed=1,
+    tag="conditional",
+)
+print(outcome.best)
+
+# %%
+# A space of a file has the same key: ``active_if = { optimizer = "sgd" }``. Relations between hyperparameters, such as
+# ``width_2 <= width_1``, are ``constraints`` of the space.

@@ -1,9 +1,10 @@
-"""Tune where trials cost differently: improvement per cost, and promotions by cost.
+"""
+Trials of different cost
+========================
 
-The cost is any reported value that says what the trial has cost so far. Without ``cost=`` CostAwareBO takes the seconds
-that the Reporter adds to every report of a real script.
-
-Run it with: python examples/cost_aware.py
+CostAwareBO looks for improvement per dollar, and ASHA with ``cost`` promotes by cost. The cost is any reported value that says what the trial
+has cost so far; without ``cost=`` CostAwareBO takes the seconds that the Reporter adds to every report of a script. Run it with
+``python examples/cost_aware.py``.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ BENCHMARK = RealBenchmarkDefinition(
 )
 
 
+# %%
+# The loop trains until the money is spent. An epoch costs a cent per layer, and 6 layers are as good as 48.
+
+
 def tune(chosen: MethodSpec, dollars: float) -> str:
-    """Train until the money is spent; an epoch costs a cent per layer, and 6 layers are as good as 48."""
+    """Train until the money is spent."""
     tuning = AskTell(build_scheduler(chosen, BENCHMARK, 0, {}), BENCHMARK.metrics)
     spent = 0.0
     while spent < dollars and (asked := tuning.ask()) is not None:
@@ -40,6 +45,9 @@ def tune(chosen: MethodSpec, dollars: float) -> str:
     best = tuning.best()
     return f"{chosen.name}: {tuning.history.n_trials} trials, loss {best.value if best else None:.4f}"
 
+
+# %%
+# For the same money the first method runs more trials.
 
 if __name__ == "__main__":
     for chosen in (

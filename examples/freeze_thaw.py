@@ -1,8 +1,9 @@
-"""AskTell: any method without a backend. The loop is yours; the method says what to train, and how far.
+"""
+Ask and tell with pauses
+========================
 
-Every run begins where the trial was paused, so checkpoints are kept here by hand.
-
-Run it with: python examples/freeze_thaw.py
+A loop of your own with a method that pauses trials: FreezeThaw predicts each learning curve, and goes on with the trial that promises most.
+Every run begins where the trial was paused, so that the loop keeps checkpoints. Run it with ``python examples/freeze_thaw.py``.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ SPACE = {"lr": Float(1e-4, 1.0, log=True), "momentum": Float(0.0, 0.99)}
 
 
 def train_one_epoch(loss: float, lr: float, momentum: float) -> float:
-    """What your training does: the loss falls towards a limit that depends on the configuration."""
+    """One epoch: the loss falls towards a limit that depends on the configuration."""
     limit = 0.1 + (lr - 0.1) ** 2 + (momentum - 0.9) ** 2
     return limit + (loss - limit) * 0.7
+
+
+# %%
+# ``tell`` returns the decision: train on, pause, or stop. ``resume_from`` is the epoch at which a run begins.
 
 
 def main() -> None:

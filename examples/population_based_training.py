@@ -1,9 +1,10 @@
-"""Tune a learning rate while it is used: population based training of a Python function with checkpoints.
+"""
+Population based training
+=========================
 
-The best learning rate is large at first and small at the end. No fixed one is good throughout; the population finds a
-schedule, since the worst members go on from the best ones' checkpoints with other learning rates.
-
-Run it with: python examples/population_based_training.py
+The best learning rate is large at first and small at the end, and no fixed one is good throughout. The population finds a schedule: the
+worst members go on from the best ones' checkpoints with other learning rates. Run it with
+``python examples/population_based_training.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ import math
 
 import tunewright
 from tunewright import Float
+from tunewright.experiments import method
 from tunewright.report import load_newest, save_checkpoint
+
+# %%
+# The function continues from the newest checkpoint, which may be that of another member.
 
 
 def train(lr: float, epochs: int) -> None:
@@ -26,17 +31,17 @@ def train(lr: float, epochs: int) -> None:
         tunewright.report(epoch=epoch, loss=weight**2)
 
 
-if __name__ == "__main__":
-    from tunewright.experiments import method  # here, as trials need nothing of it
+# %%
+# Four members are compared every three epochs.
 
-    outcome = tunewright.tune(
-        train,
-        {"lr": Float(0.01, 1.0, log=True), "epochs": 12},
-        metric="loss",
-        method=method("PBT", population_size=4, perturbation_interval=3),
-        resource="epoch",
-        max_resource=12,
-        n_workers=2,
-        max_num_trials=8,
-    )
-    print(outcome.best)
+outcome = tunewright.tune(
+    train,
+    {"lr": Float(0.01, 1.0, log=True), "epochs": 12},
+    metric="loss",
+    method=method("PBT", population_size=4, perturbation_interval=3),
+    resource="epoch",
+    max_resource=12,
+    n_workers=2,
+    max_num_trials=8,
+)
+print(outcome.best)

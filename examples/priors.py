@@ -1,12 +1,16 @@
-"""Say where the good values are believed to be: a prior on a domain, which methods use and recover from.
+"""
+Priors: where good values are expected
+======================================
 
-Run it with: python examples/priors.py
+A prior on a domain says what you believe. Methods use it first and recover from it if it is wrong. Run it with
+``python examples/priors.py``.
 """
 
 from __future__ import annotations
 
 import tunewright
 from tunewright import Categorical, Float, Prior
+from tunewright.experiments import method
 
 
 def train(lr: float, momentum: float, optimizer: str, epochs: int) -> None:
@@ -16,6 +20,9 @@ def train(lr: float, momentum: float, optimizer: str, epochs: int) -> None:
         tunewright.report(epoch=epoch, loss=away + 0.5 / epoch)
 
 
+# %%
+# ``best`` is the centre of the belief, ``confidence`` its width. Categories have weights.
+
 SPACE = {
     "lr": Float(1e-4, 1.0, log=True, prior=Prior(best=0.01, confidence="high")),
     "momentum": Float(0.5, 0.99, prior=Prior(best=0.9)),
@@ -23,18 +30,18 @@ SPACE = {
     "epochs": 9,
 }
 
-if __name__ == "__main__":
-    from tunewright.experiments import method  # here, as trials need nothing of it
+# %%
+# PriorBand draws from the prior, at random, and near the best configuration; PiBO is the method for trials that run to their end.
 
-    outcome = tunewright.tune(
-        train,
-        SPACE,
-        metric="loss",
-        method=method("PriorBand", asynchronous=True),  # or "PiBO", where trials run to their end
-        resource="epoch",
-        max_resource=9,
-        n_workers=2,
-        max_num_trials=8,
-        tag="priors",
-    )
-    print(outcome.best)
+outcome = tunewright.tune(
+    train,
+    SPACE,
+    metric="loss",
+    method=method("PriorBand", asynchronous=True),
+    resource="epoch",
+    max_resource=9,
+    n_workers=2,
+    max_num_trials=8,
+    tag="priors",
+)
+print(outcome.best)

@@ -1,12 +1,19 @@
-"""Tune for two metrics at once: a small error and a short training. There is no best trial, but a set of good compromises.
+"""
+Several objectives
+==================
 
-Run it with: python examples/several_objectives.py
+A small error and a short training at once. There is no best trial, but a set of good compromises: the Pareto front. Run it with
+``python examples/several_objectives.py``.
 """
 
 from __future__ import annotations
 
 import tunewright
 from tunewright import Float, Integer
+from tunewright.experiments import method
+
+# %%
+# The function reports both metrics.
 
 
 def train(lr: float, width: int, epochs: int) -> None:
@@ -16,18 +23,25 @@ def train(lr: float, width: int, epochs: int) -> None:
         tunewright.report(epoch=epoch, error=error, seconds=0.01 * width)
 
 
-if __name__ == "__main__":
-    from tunewright.experiments import method  # here, as trials need nothing of it
+# %%
+# ``metric`` is a list. MOASHA promotes the trials that few others dominate; EHVI and NSGA2 run all trials to their end.
 
-    outcome = tunewright.tune(
-        train,
-        {"lr": Float(1e-4, 1.0, log=True), "width": Integer(4, 256, log=True), "epochs": 9},
-        metric=["error", "seconds"],
-        method=method("MOASHA", eta=3),
-        resource="epoch",
-        max_resource=9,
-        n_workers=2,
-        max_num_trials=12,
-    )
-    for point in outcome.pareto:
-        print(f"error {point.values['error']:.3f}, seconds {point.values['seconds']:.2f}: {point.config}")
+outcome = tunewright.tune(
+    train,
+    {"lr": Float(1e-4, 1.0, log=True), "width": Integer(4, 256, log=True), "epochs": 9},
+    metric=["error", "seconds"],
+    method=method("MOASHA", eta=3),
+    resource="epoch",
+    max_resource=9,
+    n_workers=2,
+    max_num_trials=12,
+    tag="several-objectives",
+)
+for point in outcome.pareto:
+    print(f"error {point.values['error']:.3f}, seconds {point.values['seconds']:.2f}: {point.config}")
+
+# %%
+# The front
+# ---------
+
+outcome.plot_pareto()

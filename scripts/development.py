@@ -1,4 +1,4 @@
-"""The commands scripts/check, scripts/test and scripts/demo; standard library only.
+"""The commands scripts/check, scripts/test, scripts/demo and scripts/docs; standard library only.
 
 Each sets up its own environment first: uv (installed into ``.tools`` if it is missing) brings ``.venv`` to the versions
 in ``uv.lock``. A stamp of the lock in the environment makes the second time quick.
@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 COVERAGE_FLOOR = 95
 """Per cent of lines and branches that the tests must reach; a little below what they do, as killed children count not."""
 
+MEMORY_FOR_TESTS = 4 * 2**30
+"""Free bytes of a file system in memory from which on tests use it."""
 
 STRICT = {"SAGEMAKER_EMULATOR_PRESET": "strict"}
 """Variables that make embedded endpoints accounts whose permissions are checked."""
@@ -108,19 +110,22 @@ def version_of(python: str) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def environment(wanted: str | None) -> Path:
+def environment(wanted: str | None, *, group: str = "dev") -> Path:
     """The folder of an environment that is complete.
 
     Parameters
     ----------
     wanted
         Interpreter (name or path) that gets an environment of its own, ``.venv-X.Y``; None: ``.venv``.
+    group
+        Dependency group; one other than ``dev`` has an environment of its own, ``.venv-GROUP``.
     """
     python = shutil.which(wanted) if wanted else sys.executable
     version = version_of(python) if python else None
     if python is None or version is None:
         raise SetupError(f"There is no Python interpreter {wanted!r} on the PATH that works.")
-    venv = ROOT / (f".venv-{version}" if wanted else ".venv")
+    parts = [".venv", *([group] if group != "dev" else []), *([version] if wanted else [])]
+    venv = ROOT / "-".join(parts)
     version = version_of(str(venv / "bin" / "python")) or version
     digest = hashlib.sha256(version.encode())
     for name in ("uv.lock", "pyproject.toml"):
@@ -132,6 +137,7 @@ def environment(wanted: str | None) -> Path:
     command = [find_uv(), "sync", "--locked", "--all-extras", "--compile-bytecode", "--quiet"]
     for extra in ("mlflow", "wandb"):  # tested in environments of their own
         command += ["--no-extra", extra]
+    command += ["--no-default-groups", "--group", group]
     if not (venv / "bin" / "python").exists():
         command += ["--python", python]
     settings = {"UV_PROJECT_ENVIRONMENT": str(venv), "UV_PYTHON_DOWNLOADS": "never"}
@@ -289,8 +295,25 @@ def run_tests(
         command += [f"--junit-xml={results}"]
     shown = "".join(f"{name}={value} " for name, value in (variables or {}).items())
     say(f"\nTests: {shown}{' '.join(command[1:])}")
-    environment = {**os.environ, **(variables or {})}
+    environment = {**folders_in_memory(), **os.environ, **(variables or {})}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
+
+
+def folders_in_memory() -> dict[str, str]:
+    """Variables that put the folders of tests on a file system in memory, where there is a large one.
+
+    Tests write, flush and delete some ten thousand small files, 0.3 GB in all; a disk takes milliseconds for each.
+    """
+    place = "/dev/shm"
+    try:
+        state = os.statvfs(place)
+    except OSError:
+        return {}
+    is_large = state.f_bavail * state.f_frsize >= MEMORY_FOR_TESTS
+    runs_programs = not state.f_flag & os.ST_NOEXEC
+    return (
+        {"PYTEST_DEBUG_TEMPROOT": place} if is_large and runs_programs and os.access(place, os.W_OK) else {}
+    )
 
 
 def run_rounds(
@@ -440,6 +463,59 @@ def demo(arguments: Sequence[str]) -> int:
     return shown([str(tool / "tunewright"), "show", newest])
 
 
+def docs(arguments: Sequence[str]) -> int:
+    """``scripts/docs``."""
+    command = argparse.ArgumentParser(prog="scripts/docs", allow_abbrev=False)
+    command.add_argument("--python", help="another interpreter, such as python3.13")
+    command.add_argument("--fresh", action="store_true", help="run all tutorials again")
+    command.add_argument(
+        "--tags", action="store_true", help="also the site of each tag v*, below build/docs/versions"
+    )
+    options = command.parse_args(arguments)
+    tool = environment(options.python, group="docs") / "bin"
+    pages = ROOT / "build" / "docs"
+    if options.fresh:
+        for made in (
+            pages,
+            ROOT / "docs" / "methods" / "figures",
+            ROOT / "docs" / "tutorials",
+            ROOT / "docs" / "reference" / "generated",
+        ):
+            shutil.rmtree(made, ignore_errors=True)
+    start = time.monotonic()
+    if options.tags and (exit_code := tagged_sites(pages / "versions")):
+        return exit_code
+    exit_code = shown([str(tool / "sphinx-build"), "-n", "-W", "--keep-going", "-q", "docs", str(pages)])
+    if exit_code:
+        say(f"The site could not be built; the warnings above are errors ({time.monotonic() - start:.0f} s).")
+    else:
+        say(f"Open {pages / 'index.html'} ({time.monotonic() - start:.0f} s).")
+    return exit_code
+
+
+def tagged_sites(folder: Path) -> int:
+    """Build the site of each tag that has one, by its own ``scripts/docs`` in a checkout of its own; return the first exit code that is not 0."""
+    listed = subprocess.run(
+        ["git", "tag", "--list", "v*"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for tag in listed.stdout.split():
+        if (folder / tag / "index.html").exists():
+            continue
+        with tempfile.TemporaryDirectory() as checkout:
+            subprocess.run(["git", "worktree", "add", "--detach", checkout, tag], cwd=ROOT, check=True)
+            try:
+                command = Path(checkout) / "scripts" / "docs"
+                if not command.exists():
+                    say(f"{tag} has no site")
+                    continue
+                if exit_code := shown([str(command)]):
+                    return exit_code
+                shutil.copytree(Path(checkout) / "build" / "docs", folder / tag)
+            finally:
+                subprocess.run(["git", "worktree", "remove", "--force", checkout], cwd=ROOT, check=True)
+    return 0
+
+
 def shown(command: Sequence[str]) -> int:
     """Show a command, run it and return its exit code."""
     say(f"$ {' '.join(command)}\n")
@@ -462,7 +538,7 @@ def main() -> int:
     os.environ.pop(
         "PYTHONDONTWRITEBYTECODE", None
     )  # else each of some thousand processes compiles all it imports
-    commands = {"check": check, "test": test, "demo": demo}
+    commands = {"check": check, "test": test, "demo": demo, "docs": docs}
     try:
         return commands[sys.argv[1]](sys.argv[2:])
     except SetupError as error:

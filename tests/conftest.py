@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import itertools
 import os
 import subprocess
 import sys
@@ -39,13 +40,20 @@ os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.d
 
 _ROOT = Path(__file__).resolve().parents[1]
 
+_BUSY_FILES = 8
+"""Files between two of integration tests: fewer than there are, so that no process has one left at the end."""
 gc.disable()  # until the tests are collected: nearly half of the time of that went into looking for garbage
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that take longest begin first, so that no process works on one at the end while others are idle."""
-    items.sort(key=lambda item: "integration" not in item.path.parts)
+    """After each file of integration tests, which take long and mostly wait, come files that keep a core busy."""
+    files = dict.fromkeys(item.path for item in items)
+    waiting = [path for path in files if "integration" in path.parts]
+    busy = [path for path in files if "integration" not in path.parts]
+    places = {path: (number // _BUSY_FILES, 1) for number, path in enumerate(busy)}
+    places |= {path: (number, 0) for number, path in enumerate(waiting)}
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.hookimpl(trylast=True)
@@ -63,10 +71,20 @@ settings.load_profile("repeatable")  # a busy machine is no failure, and a failu
 pytest.MonkeyPatch().setattr("hypothesis.internal.conjecture.providers._get_local_constants", Constants)
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A path for each test that has no folder of its own: most of them write nothing, and making a folder costs time."""
+    base = tmp_path_factory.mktemp("homes")
+    return (base / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def tunewright_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Experiments, tables and endpoints of this test lie in this folder."""
-    home = tmp_path / "tunewright_home"
+def tunewright_home(
+    request: pytest.FixtureRequest, _homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Experiments, tables and endpoints of this test lie in this folder, which is in ``tmp_path`` if the test has that."""
+    is_below = "tmp_path" in request.fixturenames
+    home: Path = request.getfixturevalue("tmp_path") / "tunewright_home" if is_below else next(_homes)
     monkeypatch.setenv("TUNEWRIGHT_HOME", str(home))
     return home
 

@@ -26,7 +26,7 @@ LAZY_LOADERS: frozenset[str] = frozenset(
     {
         "tunewright:__getattr__",
         "tunewright.cli:_load_program",
-        "tunewright.cli.program:_load_tune",
+        "tunewright.cli.program:_load_maker",
         "tunewright.methods.registry:find_method",
         "tunewright.runner.__main__:main",
         "tunewright.runner.supervisor:_Supervisor._start_process",  # the server of functions, which scripts do without

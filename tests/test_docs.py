@@ -107,6 +107,22 @@ def test_the_page_of_methods_names_every_method() -> None:
     assert not {name for name in method_names() if not re.search(rf"\b{name}\b", text)}
 
 
+def test_every_page_is_in_a_table_of_contents() -> None:
+    docs = ROOT / "docs"
+    listed = {docs / "index.md"}
+    for document in docs.rglob("*.md"):
+        for text in re.findall(r"```\{toctree\}\n(.*?)```", document.read_text(), flags=re.DOTALL):
+            for entry in text.splitlines():
+                if entry and not entry.startswith(":"):
+                    listed |= set(document.parent.glob(f"{entry}.md"))
+    assert not {name_of(document) for document in docs.rglob("*.md")} - set(map(name_of, listed))
+
+
+def test_every_method_has_a_page() -> None:
+    pages = {path.stem for path in (ROOT / "docs" / "methods").glob("*.md")}
+    assert pages == {name.lower() for name in method_names()}
+
+
 def test_the_guide_names_every_benchmark() -> None:
     """Families of benchmarks stand there with a star, as in ``finetune_transformer_glue_*``."""
     text = (ROOT / "docs" / "benchmarks.md").read_text()

@@ -26,6 +26,7 @@ from tunewright.events import (
     RequestEvent,
     ResultEvent,
     ResultFields,
+    ServiceEvent,
     SessionEvent,
     StartEvent,
     StartFields,
@@ -81,6 +82,8 @@ EVENTS: list[Header | Event] = [
     DropEvent(**AT, trial_id=3, resource=9),
     RequestEvent(**AT, action="stop_trial", trial_id=3, arguments={"by": "me"}, done="stop_trial", reason=""),
     PhaseEvent(**AT, trial_id=3, attempt=0, retry=1, worker="job-1", name=PhaseName.TRAINING, warm=None),
+    ServiceEvent(**AT, name="throttled", trial_id=None, text="no more requests at present"),
+    ServiceEvent(**AT, name="interrupted", trial_id=3, text="the instance was taken back"),
     SessionEvent(**AT, event="begin", pid=12, host="h"),
     SessionEvent(
         **AT, event="end", outcome=ExperimentStatus.STOPPED, summary={"jobs": 3, "calls": {"List": 2}}

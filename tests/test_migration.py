@@ -11,7 +11,7 @@ import pytest
 from tunewright.cli.parsing import RETIRED
 from tunewright.methods import find_method
 
-TEXT = (Path(__file__).resolve().parent.parent / "docs" / "migration.md").read_text()
+TEXT = (Path(__file__).resolve().parent.parent / "docs" / "coming_from" / "syne_tune.md").read_text()
 FLAGS = [
     "experiment_tag",
     "num_seeds",

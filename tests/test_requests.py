@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -165,6 +166,17 @@ def test_a_configuration_must_fit_the_space(folder: ExperimentFolder, config: di
     with pytest.raises(SettingsError, match="does not fit"):
         write_request(folder, TryConfig(config=config))
     assert not folder.requests_path.exists()
+
+
+def test_a_full_disk_is_named(folder: ExperimentFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/there/.partial")
+
+    monkeypatch.setattr("tunewright.requests.write_atomically", full)
+    with pytest.raises(
+        SettingsError, match=r"to \S+requests: No space left on device: free or unlock the disk"
+    ):
+        write_request(folder, StopTrial(trial_id=0))
 
 
 def test_a_record_with_a_bad_value_is_not_written(folder: ExperimentFolder) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
@@ -163,3 +164,18 @@ def test_the_installed_program_says_which_extra_is_missing(bare: Path, tmp_path:
     assert done.returncode != 0
     assert re.search(r"pip install '/.*\.whl\[aws\]' \(or the extra emulator instead", done.stderr)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_source_distribution_is_complete(tmp_path: Path) -> None:
+    """A wheel can be made from it, and what a packager needs is there: tests, documents, licences, lock."""
+    build = ("--offline", "--no-build-isolation", "--python", sys.executable, "--out-dir", tmp_path)
+    run(UV, "build", "--sdist", *build)
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = run("git", "ls-files").splitlines() if (ROOT / ".git").exists() else []
+    left_out = {name for name in tracked if name not in names and not name.startswith(".git")}
+    assert left_out <= {".dockerignore", ".pre-commit-config.yaml"}
+    assert {"LICENSE", "uv.lock", "tests/test_wheel.py", "docs/index.md"} <= names
+    assert not {name for name in names if name.startswith((".venv", "build/", "docs/tutorials/"))}

@@ -1,7 +1,7 @@
 """Tunewright: distributed hyperparameter optimisation whose trials are real training jobs.
 
 Importing this package loads nothing: each name is imported when it is first used. Training jobs hold only this file,
-``report`` and ``compat``.
+``report``, ``integrations`` and ``compat``.
 """
 
 from __future__ import annotations

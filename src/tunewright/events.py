@@ -211,6 +211,21 @@ class PhaseEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 
 
 @final
+class ServiceEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="service", gc=False):
+    """The service that runs trials throttled, refused or interrupted something; for readers only."""
+
+    kind: ClassVar[str] = "service"
+
+    t: float
+    wall: float
+    name: str
+    """A `tunewright.trial.ServiceTrouble`."""
+    trial_id: int | None
+    """The trial that it concerns, if it is one."""
+    text: str
+
+
+@final
 class SessionEvent(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="session", gc=False, omit_defaults=True
 ):
@@ -245,12 +260,20 @@ class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
 
 
 Event: TypeAlias = (
-    StartEvent | ResultEvent | EndEvent | DropEvent | RequestEvent | PhaseEvent | SessionEvent | UnknownEvent
+    StartEvent
+    | ResultEvent
+    | EndEvent
+    | DropEvent
+    | RequestEvent
+    | PhaseEvent
+    | ServiceEvent
+    | SessionEvent
+    | UnknownEvent
 )
 """One line of a journal after its header."""
 
 _KINDS: Final = frozenset(
-    {"experiment", "start", "result", "end", "drop", "request", "phase", "session", "unknown"}
+    {"experiment", "start", "result", "end", "drop", "request", "phase", "service", "session", "unknown"}
 )
 _AnyLine = (
     Header
@@ -260,6 +283,7 @@ _AnyLine = (
     | DropEvent
     | RequestEvent
     | PhaseEvent
+    | ServiceEvent
     | SessionEvent
     | UnknownEvent
 )
@@ -429,8 +453,20 @@ class _PhaseFields(msgspec.Struct, frozen=True, tag_field="kind", tag="phase", g
     t: float
 
 
+@final
+class _ServiceFields(msgspec.Struct, frozen=True, tag_field="kind", tag="service", gc=False):
+    t: float
+
+
 _AnyFields = (
-    ResultFields | StartFields | EndFields | _DropFields | _RequestFields | _PhaseFields | SessionEvent
+    ResultFields
+    | StartFields
+    | EndFields
+    | _DropFields
+    | _RequestFields
+    | _PhaseFields
+    | _ServiceFields
+    | SessionEvent
 )
 _decode_fields: Final = msgspec.json.Decoder(list[_AnyFields], strict=False).decode
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, cast, final
 
 from tunewright.events import RequestAction, RequestEvent
-from tunewright.history import History, Incumbent, known_resource, n_known_results, n_known_trials
+from tunewright.history import History, Incumbent, KnownResults, known_resource
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Constraint, Goal, Metric
 from tunewright.replicates import COUNT, error_key
@@ -270,11 +270,11 @@ def share_done(facts: ProgressFacts, history: History, now: float, cost: float) 
     """Return the part of an experiment that is done, from 0 to 1, by the limit that is nearest; None if there is no limit."""
     running = history.ids(TrialStatus.RUNNING)
     n_trained_now = sum(not known_resource(history, trial_id) for trial_id in running)
-    n_ended = history.n_trials - n_known_trials(history) - n_trained_now
+    n_ended = history.n_trials - KnownResults().n_trials(history) - n_trained_now
     spent = (
         (now, facts.max_time),
         (n_ended, facts.max_trials),
-        (history.n_results - n_known_results(history), facts.max_results),
+        (history.n_results - KnownResults().n_results(history), facts.max_results),
         (cost, facts.max_cost),
     )
     shares = [min(1.0, used / limit) for used, limit in spent if limit]
@@ -317,7 +317,7 @@ def counts_text(history: History, most: int | None = None) -> str:
     """
     counts = {status: len(history.ids(status)) for status in TrialStatus}
     some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
-    n_known = n_known_trials(history)
+    n_known = KnownResults().n_trials(history)
     n_trained = history.n_trials - n_known
     trials = plural(n_trained, "trial") if most is None else f"{n_trained} of {plural(most, 'trial')}"
     known = f" and {n_known} with known results" if n_known else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from typing import final
@@ -183,16 +184,34 @@ def known_resource(history: History, trial_id: int) -> int:
     return known if isinstance(known, int) else 0
 
 
-def n_known_trials(history: History) -> int:
-    """Return the number of trials that began with known results."""
-    return sum(known_resource(history, trial_id) > 0 for trial_id in range(history.n_trials))
+@final
+class KnownResults:
+    """Counts the trials that began with known results, and these results, which were not trained; each only once."""
 
+    def __init__(self) -> None:
+        self._begin(None)
 
-def n_known_results(history: History) -> int:
-    """Return the number of results so far that were known and not trained."""
-    limits = {
-        trial_id: resource
-        for trial_id in range(history.n_trials)
-        if (resource := known_resource(history, trial_id))
-    }
-    return sum(result.resource <= limits[i] for i in limits for result in history.results(i))
+    def _begin(self, history: History | None) -> None:
+        self._history = None if history is None else weakref.ref(history)
+        self._read_trials = self._read_results = self._n_trials = self._n_results = 0
+
+    def n_trials(self, history: History) -> int:
+        """Number of trials."""
+        self._follow(history)
+        for trial_id in range(self._read_trials, history.n_trials):
+            self._n_trials += known_resource(history, trial_id) > 0
+        self._read_trials = history.n_trials
+        return self._n_trials
+
+    def n_results(self, history: History) -> int:
+        """Number of results; 0, at no expense, if no trial begins with one."""
+        if not self.n_trials(history):
+            return 0
+        for trial_id, result in history.results_since(self._read_results):
+            self._n_results += result.resource <= known_resource(history, trial_id)
+        self._read_results = history.n_results
+        return self._n_results
+
+    def _follow(self, history: History) -> None:
+        if self._history is None or self._history() is not history:
+            self._begin(history)

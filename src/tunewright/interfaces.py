@@ -28,6 +28,7 @@ from tunewright.trial import (
     Result,
     Resume,
     Run,
+    ServiceNotice,
     Start,
     Suggestion,
     TrialStatus,
@@ -228,6 +229,10 @@ class Backend(ABC):
             It cannot be changed while the backend works; the default.
         """
         raise SettingsError(f"This backend cannot change its number of workers to {n_workers} while it works")
+
+    def service_notices(self) -> Sequence[ServiceNotice]:
+        """Events of the service since the last call, for the journal's readers; none by default."""
+        return ()
 
     def summary(self) -> BackendSummary:
         """Jobs, calls, seconds and cost so far; by default an empty summary."""

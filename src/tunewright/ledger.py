@@ -21,9 +21,9 @@ from tunewright.events import (
     Event,
     PhaseEvent,
     ReportDecision,
-    RequestAction,
     RequestEvent,
     ResultEvent,
+    ServiceEvent,
     SessionEvent,
     StartEvent,
 )
@@ -60,6 +60,7 @@ from tunewright.trial import (
     Result,
     Resume,
     Run,
+    ServiceNotice,
     Start,
     TrialStatus,
     Verdict,
@@ -432,27 +433,6 @@ class Ledger:
         is_there = found.until is not None and found.until <= done  # it reported once more before it ended
         return replace(found, until=done + 1) if is_there else found
 
-    def request_stop(self, trial_id: int, now: float, reason: str = "") -> bool:
-        """Journal a person's request to stop a trial; return whether the backend is to stop its run.
-
-        A trial that does not run, or whose run is ending already, is left as it is.
-        """
-        is_known = 0 <= trial_id < self._state.n_trials
-        record = self._state.record(trial_id) if is_known else None
-        is_open = record is not None and record.status is TrialStatus.RUNNING and record.pending is None
-        event = RequestEvent(
-            t=now,
-            wall=time.time(),
-            action=RequestAction.STOP_TRIAL,
-            trial_id=trial_id,
-            arguments={},
-            done=RequestAction.STOP_TRIAL if is_open else "",
-            reason=reason if is_open else "The trial does not run",
-        )
-        self._journal.append(event)
-        self._state.apply(event)
-        return is_open
-
     def phase(self, change: PhaseChange, now: float) -> None:
         """Journal that a run entered a phase; History does not change."""
         event = PhaseEvent(
@@ -464,6 +444,14 @@ class Ledger:
             worker=change.worker,
             name=change.name,
             warm=change.warm,
+        )
+        self._observe(event)
+        self._journal.append(event)
+
+    def service(self, notice: ServiceNotice, now: float) -> None:
+        """Journal an event of the service that runs trials; History does not change."""
+        event = ServiceEvent(
+            t=now, wall=time.time(), name=notice.name, trial_id=notice.trial_id, text=notice.text
         )
         self._observe(event)
         self._journal.append(event)

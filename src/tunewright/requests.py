@@ -231,6 +231,39 @@ def _check_values(request: Request) -> None:
 # --- the sender
 
 
+def file_of(folder: ExperimentFolder, request: Request) -> tuple[str, bytes]:
+    """Check a request to the tuner of an experiment; return the name and the content of its file.
+
+    Raises
+    ------
+    SettingsError
+        The request cannot work, or the experiment runs in simulated time.
+    """
+    request = request_from(msgspec.to_builtins(request))
+    metadata = read_metadata(folder)
+    if metadata.clock == "simulated":
+        raise SettingsError(f"{folder.name} runs in simulated time: its tuner takes no requests")
+    if isinstance(request, TryConfig) and metadata.has_space:
+        try:
+            metadata.space.complete(request.config)
+        except SpaceError as error:
+            raise SettingsError(f"The configuration to try does not fit: {error}") from None
+    data = (json.dumps(msgspec.to_builtins(request), ensure_ascii=True) + "\n").encode()
+    if len(data) > _MAX_FILE:
+        raise SettingsError(f"The request has more than {_MAX_FILE:,} bytes")
+    return f"{time.time_ns():020d}-{secrets.token_hex(4)}{_SUFFIX}", data
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether a file may hold a request, by its name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def id_of(name: str) -> str:
+    """Return the id of the request in a file."""
+    return name.removesuffix(_SUFFIX)
+
+
 def write_request(folder: ExperimentFolder, request: Request) -> str:
     """Put a request into the folder of an experiment, atomically, in a file that only its owner may read.
 
@@ -245,29 +278,33 @@ def write_request(folder: ExperimentFolder, request: Request) -> str:
         The request cannot work, the experiment runs in simulated time, too many requests wait, or the folder cannot
         be written.
     """
-    request = request_from(msgspec.to_builtins(request))
-    metadata = read_metadata(folder)
-    if metadata.clock == "simulated":
-        raise SettingsError(f"{folder.name} runs in simulated time: its tuner takes no requests")
-    if isinstance(request, TryConfig) and metadata.has_space:
-        try:
-            metadata.space.complete(request.config)
-        except SpaceError as error:
-            raise SettingsError(f"The configuration to try does not fit: {error}") from None
-    data = json.dumps(msgspec.to_builtins(request), ensure_ascii=True) + "\n"
-    if len(data) > _MAX_FILE:
-        raise SettingsError(f"The request has more than {_MAX_FILE:,} bytes")
+    name, data = file_of(folder, request)
+    put_file(folder, name, data)
+    return id_of(name)
+
+
+def put_file(folder: ExperimentFolder, name: str, data: bytes) -> None:
+    """Put the file of a request into the folder of an experiment, as `write_request` does.
+
+    Raises
+    ------
+    SettingsError
+        It is no name of such a file, too many requests wait, or the folder cannot be written.
+    """
+    if not is_file_name(name):
+        raise SettingsError(f"{name!r} is no name of a request")
     inbox = folder.requests_path
     try:
         inbox.mkdir(mode=0o700, exist_ok=True)
         _check_real_folder(inbox)
         if len(_names(inbox)) >= MAX_WAITING:
             raise SettingsError(f"{MAX_WAITING:,} requests wait in {inbox} already: resume the experiment")
-        number = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
-        write_atomically(inbox / f"{number}{_SUFFIX}", data, is_private=True)
+        write_atomically(inbox / name, data.decode("utf-8", "replace"), is_private=True)
     except OSError as error:
-        raise SettingsError(f"Cannot write the request to {inbox}: {error}") from None
-    return number
+        reason = error.strerror or str(error)
+        raise SettingsError(
+            f"Cannot write the request to {inbox}: {reason}: free or unlock the disk"
+        ) from None
 
 
 def read_requests(folder: ExperimentFolder) -> list[FiledRequest]:

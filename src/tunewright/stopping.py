@@ -19,7 +19,7 @@ from typing import final
 from typing_extensions import override
 
 from tunewright.exceptions import SettingsError
-from tunewright.history import History, known_resource
+from tunewright.history import History, KnownResults, known_resource
 from tunewright.interfaces import StopDecision, StoppingCriterion
 from tunewright.metric import Metric
 from tunewright.trial import TrialStatus
@@ -68,7 +68,7 @@ class MaxTrialsStarted(StoppingCriterion):
     def __init__(self, n: int) -> None:
         _positive("max_num_trials", n)
         self._n = n
-        self._known = _Known()
+        self._known = KnownResults()
 
     @override
     def check(self, history: History, now: float) -> StopDecision:
@@ -114,7 +114,7 @@ class MaxEvaluations(StoppingCriterion):
     def __init__(self, n: int) -> None:
         _positive("max_num_evaluations", n)
         self._n = n
-        self._known = _Known()
+        self._known = KnownResults()
 
     @override
     def check(self, history: History, now: float) -> StopDecision:
@@ -260,38 +260,6 @@ class _BestLoss:
             if improved:
                 self._best = loss
         return self._best
-
-
-class _Known:
-    """Trials of a history that begin with known results, and these results, counted once each."""
-
-    def __init__(self) -> None:
-        self._begin(None)
-
-    def _begin(self, history: History | None) -> None:
-        self._history = None if history is None else weakref.ref(history)
-        self._read_trials = self._read_results = self._n_trials = self._n_results = 0
-
-    def n_trials(self, history: History) -> int:
-        """Number of trials."""
-        self._follow(history)
-        for trial_id in range(self._read_trials, history.n_trials):
-            self._n_trials += known_resource(history, trial_id) > 0
-        self._read_trials = history.n_trials
-        return self._n_trials
-
-    def n_results(self, history: History) -> int:
-        """Number of results; 0, at no expense, if no trial begins with one."""
-        if not self.n_trials(history):
-            return 0
-        for trial_id, result in history.results_since(self._read_results):
-            self._n_results += result.resource <= known_resource(history, trial_id)
-        self._read_results = history.n_results
-        return self._n_results
-
-    def _follow(self, history: History) -> None:
-        if self._history is None or self._history() is not history:
-            self._begin(history)
 
 
 class _Work:

@@ -225,6 +225,32 @@ class PhaseChange:
     """Whether the run began on a worker that an earlier run had left prepared; None if unknown or meaningless."""
 
 
+class ServiceTrouble(StrEnum):
+    """Kinds of events of the service that runs trials."""
+
+    THROTTLED = "throttled"
+    """It takes no more requests at present."""
+    RETRIED = "retried"
+    """A request had no answer, or failed, and is sent again."""
+    WAITING = "waiting"
+    """A quota or the capacity is used up."""
+    INTERRUPTED = "interrupted"
+    """A run lost its worker, such as a spot instance, and goes on elsewhere."""
+    REPLACED = "replaced"
+    """Another kind of worker takes the place of one that cannot be had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceNotice:
+    """An event of the service that runs trials. For readers only: neither History nor schedulers see it."""
+
+    name: ServiceTrouble
+    text: str
+    """Sentence without a full stop."""
+    trial_id: int | None = None
+    """The trial that it concerns, if it is one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One accepted report."""

@@ -231,6 +231,8 @@ class Tuner:
                 self._fill()
             if self._take_requests() or not events:
                 self._fill()
+            for notice in self._backend.service_notices():
+                self._ledger.service(notice, self._now())
             self._callbacks.on_tick(self._history, self._now(), self._backend)
 
     def _stop_decision(self) -> StopDecision:

@@ -310,6 +310,17 @@ def test_the_embedded_endpoint_takes_any_role() -> None:
     assert find_role(session).startswith(f"arn:aws:iam::{ACCOUNT}:role/")
 
 
+def test_throttled_operations_are_named() -> None:
+    session, throttled = AwsSession(resolve_endpoint("embedded")), list[str]()
+    session.on_throttled = throttled.append
+    events = session.client("sagemaker").meta.events
+    for code in ("ThrottlingException", "ValidationException"):
+        answer = {"Error": {"Code": code, "Message": ""}}
+        events.emit("response-received.sagemaker.CreateTrainingJob", parsed_response=answer)
+    session.close()
+    assert throttled == ["CreateTrainingJob"]
+
+
 def test_partitions() -> None:
     assert [partition(r) for r in ("cn-north-1", "us-gov-west-1", "us-east-1")] == [
         "aws-cn",

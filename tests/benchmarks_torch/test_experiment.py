@@ -42,7 +42,7 @@ def test_trials_are_paused_resumed_and_start_warm(
     (tmp_path / "hpo_main.py").write_text(HPO_MAIN)
     line = "--experiment_tag tutorial_sagemaker --benchmark resnet_cifar10 --method ASHA --num_seeds 1"
     line += " --warm_pool 1 --endpoint embedded --dataset_path small.npz --config width=4 --config epochs=3"
-    line += " --n_workers 2 --max_num_trials 5 --max_wallclock_time 900"
+    line += " --n_workers 2 --max_num_trials 3 --max_wallclock_time 900 --min_interval 0.2"
     done = subprocess.run(
         [sys.executable, "hpo_main.py", *line.split(), str(packages)],
         cwd=tmp_path,

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tunewright.cli import COMMANDS, main
+from tunewright.cli.catalogue import setting_meaning
 from tunewright.experiments.remote_marker import RemoteMarker, write_marker
 from tunewright.journal import FileJournal, read_events
+from tunewright.methods import find_method, method_names
 from tunewright.state import replay_history
 from tunewright.storage import create_experiment, experiments
 
@@ -381,14 +383,23 @@ def test_settings_that_do_not_fit_the_machine_leave_no_experiment(command: Comma
     assert "RandomSearch" not in command.out
 
 
+@pytest.mark.parametrize("name", method_names())
+def test_every_setting_has_a_meaning(name: str) -> None:
+    assert not [one.name for one in find_method(name).parameters.values() if not setting_meaning(one)]
+
+
 def test_methods_and_benchmarks_are_listed_and_shown(command: Command) -> None:
     assert command("methods") == 0
     assert re.search(r"^RandomSearch +Draws.*\(alias RS\) *$", command.out, flags=re.MULTILINE)
     assert command("methods", "asha") == 0
-    assert re.search(r"^kind +promotion +promotion \| stopping *$", command.out, flags=re.MULTILINE)
-    assert re.search(r"^rung_levels +- +list of int \| none *$", command.out, flags=re.MULTILINE)
+    assert re.search(
+        r"^kind +promotion +promotion \| stopping +promotion \(trials pause", command.out, flags=re.MULTILINE
+    )
+    assert re.search(r"^rung_levels +- +list of int \| none +Own levels", command.out, flags=re.MULTILINE)
     assert command("methods", "rs") == 0
     assert "no settings" in command.out
+    assert command("methods", "PBT") == 0
+    assert re.search(r"^compare +same_resource +same_resource \| newest +", command.out, flags=re.MULTILINE)
     assert command("benchmarks") == 0
     assert "mlp_digits" in command.out
     assert command("benchmarks", "mlp_digits") == 0

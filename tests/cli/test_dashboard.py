@@ -26,6 +26,7 @@ def refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
         (["--token", "short"], "16 characters"),
         (["--token", "a token with blanks"], "letters, digits"),
         (["--port", "70000"], "65535"),
+        (["--base_path", "x y"], "path of a URL"),
         (["--host", "192.0.2.7"], "192.0.2.7"),  # an address of documentation, which no machine has
         (["--token", "a-token-of-the-tests", "../.."], "looks like a path"),
     ],

@@ -6,9 +6,9 @@ import ast
 import importlib
 import runpy
 import shlex
-import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +46,33 @@ def run(*arguments: str) -> int:
     return int(exited.value.code or 0)
 
 
-def python(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+Python = Callable[..., str]
 
 
-def test_a_script_of_ten_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def python(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    script_folder: Callable[[Path], None],
+) -> Python:
+    """Runs a file of an experiment folder as a program, in this process; returns its output."""
+
+    def run_file(folder: Path, name: str, *arguments: str) -> str:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr("sys.argv", [name, *arguments])
+        script_folder(folder)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exited:
+            runpy.run_path(name, run_name="__main__")
+        shown = capsys.readouterr()
+        assert exited.value.code in {0, None}, shown.out + shown.err
+        assert "stored as" not in shown.err
+        return shown.out
+
+    return run_file
+
+
+def test_a_script_of_ten_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str], python: Python) -> None:
     (tmp_path / "mine.py").write_text(TEN_LINES)
     folder = tmp_path / "exp"
     assert run(str(folder), "--backend", "local", "--script", str(tmp_path / "mine.py")) == 0
@@ -96,7 +114,7 @@ def test_what_cannot_be_read_or_written_is_one_line(
 
 
 @pytest.mark.parametrize("backend", ["sagemaker", "simulated"])
-def test_without_a_script(tmp_path: Path, backend: str) -> None:
+def test_without_a_script(tmp_path: Path, backend: str, python: Python) -> None:
     assert run(str(tmp_path / "exp"), "--backend", backend) == 0
     assert "--num_seeds" in python(tmp_path / "exp", "hpo_main.py", "--help")
     assert "--max_parallel_jobs" in python(tmp_path / "exp", "launch_remote.py", "--help")
@@ -171,6 +189,7 @@ FACTS = {
     "fire_function": ("r2", "max", None, None, None),
     "hf_dataclasses": ("eval_f1", "max", "epoch", "num_train_epochs", 3),
     "hyphens": ("top1", "max", "epoch", "max-epochs", 4),
+    "integration_callback": ("valid-rmse", "min", "round", "rounds", 9),
     "lightgbm_callback": ("logloss", "min", "round", "rounds", 81),
     "nested_main": ("perplexity", "min", "round", "rounds", 5),
     "single_report": ("balanced_accuracy", "max", None, None, None),
@@ -189,6 +208,7 @@ TUNED = {
     "fire_function": "lr depth kernel shift warm",
     "hf_dataclasses": "dropout pooling weight_decay learning_rate fp16",
     "hyphens": "learning-rate n-layers activation",
+    "integration_callback": "eta max_depth",
     "lightgbm_callback": "learning_rate num_leaves feature_fraction bagging_fraction min_data_in_leaf lambda_l2 max_depth",
     "nested_main": "rate",
     "single_report": "C n_neighbors tol",
@@ -202,14 +222,13 @@ TUNED = {
 ENVIRONMENTS = {
     "fire_function": "conformance-init_scripts",
     "hf_dataclasses": "torch",
+    "integration_callback": "conformance-init_scripts",
     "lightgbm_callback": "conformance-init_scripts",
     "torch_epochs": "torch",
     "typer_command": "conformance-init_scripts",
     "xgboost_callback": "conformance-init_scripts",
 }
 """Scripts whose packages are not in this environment, and the one that has them."""
-ONE_TRIAL = {*ENVIRONMENTS, "sklearn_trees"}
-"""Scripts whose imports take seconds."""
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -236,7 +255,11 @@ def packages(environment: str) -> Path:
 
 @pytest.mark.parametrize("name", FACTS)
 def test_the_first_command_of_the_readme_runs_to_the_end(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    python: Python,
 ) -> None:
     if name in ENVIRONMENTS:
         monkeypatch.setenv("PYTHONPATH", str(packages(ENVIRONMENTS[name])))
@@ -246,22 +269,13 @@ def test_the_first_command_of_the_readme_runs_to_the_end(
     words = shlex.split((folder / "README.md").read_text().split("```")[1].strip().splitlines()[0])
     assert next_line.endswith(shlex.join(words))
     assert words[:2] == ["python", "hpo_main.py"]
-    words[words.index("--max_num_trials") + 1] = "1" if name in ONE_TRIAL else "2"
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr("sys.argv", [*words[1:], "--n_workers", "2"])
-    for module in ("baselines", "benchmark_definitions"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    with pytest.raises(SystemExit) as exited:
-        runpy.run_path("hpo_main.py", run_name="__main__")
-    shown = capsys.readouterr()
-    assert exited.value.code in {0, None}, shown.out + shown.err
-    assert "stored as" not in shown.err
+    words[words.index("--max_num_trials") + 1] = "1"
+    shown = python(folder, *words[1:], "--n_workers", "2")
     outcomes = [load_outcome(stored) for stored in experiments("my-folder")]
     assert len(outcomes) == (1 if FACTS[name][2] is None else 2)
     for outcome in outcomes:
         assert outcome.best is not None
-        assert not list(outcome.history.ids(TrialStatus.FAILED)), shown.out
+        assert not list(outcome.history.ids(TrialStatus.FAILED)), shown
 
 
 class TestMoreReading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tunewright.cli import main
-from tunewright.events import RequestEvent
+from tunewright.cli import request as command
+from tunewright.events import RequestEvent, encode_event
 from tunewright.experiments import load_outcome
 from tunewright.experiments.remote_marker import RemoteMarker, write_marker
 from tunewright.journal import read_events
@@ -132,12 +135,36 @@ def test_bad_requests_are_one_line(finished: ExperimentFolder, call: Request) ->
     assert not finished.requests_path.exists()
 
 
-def test_tuning_jobs_get_no_requests(finished: ExperimentFolder, call: Request) -> None:
+def test_a_request_to_a_tuning_job_is_answered_by_its_journal(
+    finished: ExperimentFolder, call: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
     marker = RemoteMarker(tag="far", name="far-0", state="running", looked_at=0.0)
     write_marker(finished.path, marker)
     code, text = call("request", "stop", "@last")
     assert code == 2
-    assert "tunewright remote stop far" in text
+    assert "far was launched from another machine" in text
+
+    def fetch(*_: object) -> None:
+        arguments = {"request": "7", "text": "far"}
+        event = RequestEvent(
+            t=9.0, wall=9.0, action="note", trial_id=None, arguments=arguments, done="note", reason=""
+        )
+        with finished.journal_path.open("ab") as journal:
+            journal.write(encode_event(event))
+
+    launch = SimpleNamespace(look=list)
+    monkeypatch.setattr(command, "open_launch", lambda tag: contextlib.nullcontext(launch))
+    monkeypatch.setattr(command, "send_request", lambda *_: "7")
+    monkeypatch.setattr(command, "fetch_views", fetch)
+    monkeypatch.setattr(command, "_REMOTE_LOOK", 0.0)
+    code, text = call("request", "note", "@last", "far")
+    assert code == 0
+    assert "in the tuning job of far-0" in text
+    assert "Done: note: far" in text
+    code, text = call("request", "note", "@last", "far", "--wait", "0")
+    assert code == 0
+    assert "waits in S3" in text
+    assert "tunewright remote fetch far" in text
 
 
 def _until(is_true: Callable[[], object]) -> None:

@@ -23,6 +23,7 @@ from tunewright.events import (
     ReportDecision,
     RequestEvent,
     ResultEvent,
+    ServiceEvent,
     SessionEvent,
     StartEvent,
     encode_event,
@@ -150,6 +151,10 @@ def random_events(seed: int, n: int) -> list[Event]:
                     done=done,
                     reason="no",
                 )
+            )
+        elif kind == "rare" and rng.random() < 0.3:
+            events.append(
+                ServiceEvent(t=t, wall=1e9 + t, name="throttled", trial_id=None, text="no more requests")
             )
         elif kind == "rare":
             if paused and rng.random() < 0.5:

@@ -170,6 +170,21 @@ def test_a_replaced_journal_resets_the_page(
     assert [row["id"] for row in read_delta(stream)["trials"]] == [0, 1]
 
 
+def test_the_stream_of_an_experiment_that_is_deleted_ends(
+    serve: Callable[..., Server], store: Store, journals: SimpleNamespace
+) -> None:
+    folder = store([journals.start(0.0, 0)])
+    server = serve()
+    stream = server.get(f"/api/e/t/{folder.name}/stream")
+    read_delta(stream)
+    folder.path.rename(folder.path.with_name("u-B-toy-0-20260101-000000-abcd"))
+    while (event := read_event(stream))["event"] != "gone":
+        pass
+    assert event["data"] == "{}"
+    assert stream.read().strip() in {b"", b": ping"}
+    assert server.get(f"/api/e/t/{folder.name}").status == 404
+
+
 def test_the_list_is_followed(serve: Callable[..., Server], store: Store, journals: SimpleNamespace) -> None:
     server = serve()
     first = store([])
@@ -195,7 +210,8 @@ def test_a_log_is_followed(serve: Callable[..., Server], store: Store, journals:
     with (run / "stdout").open("a") as file:
         file.write("two\n")
     event = read_event(stream)
-    assert json.loads(event["data"]) == {"text": "two\n", "offset": "8-0-0"}
+    found = json.loads(event["data"])
+    assert (found["text"], found["offset"], found["error"]) == ("two\n", "8-0-0", "")
     assert event["id"] == "8-0-0"
 
 

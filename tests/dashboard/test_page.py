@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -195,6 +196,24 @@ def test_the_list_is_searched_and_filtered(open_page: Callable[..., Any], server
     expect(page, "h1", STORED)
     tile(page, "Results", "72")
     expect(page, ".facts-line", "24 trials")
+
+
+def test_an_experiment_that_is_deleted_is_shown_as_gone(
+    open_page: Callable[..., Any], server: Server, home: Path, journals: SimpleNamespace
+) -> None:
+    name = "v-C-toy-0-20260101-000000-abcd"
+    folder = journals.store_in(home, [journals.start(0.0, 0)], name=name, tag="v", label="C")
+    page = open_page(server, f"e/v/{name}/overview")
+    listed = open_page(server)
+    rows(listed, 3)
+    tile(page, "Trials", "1")
+    shutil.rmtree(folder.path)
+    expect(page, "[role=alert]", "deleted or renamed")
+    expect(page, ".connection", "Deleted or renamed")
+    tile(page, "Trials", "1")  # as it was
+    rows(listed, 2)
+    page.locator("[role=alert]").get_by_role("link", name="All experiments").click()
+    rows(page, 2)
 
 
 def test_texts_of_scripts_are_texts(open_page: Callable[..., Any], server: Server) -> None:

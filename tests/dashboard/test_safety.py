@@ -106,6 +106,17 @@ def test_nothing_without_the_token(connect: Connect, store: Store) -> None:
         assert client.get("/api/experiments", headers=headers).status_code == 200
 
 
+def test_a_person_without_the_token_reads_a_page(connect: Connect) -> None:
+    client = connect()
+    answer = client.get("/?token=wrong", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "open the address that tunewright dashboard printed" in answer.text
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    other = client.get("/api/experiments", headers={"Accept": "text/html"})
+    assert other.json()["error"]  # documents are for programs
+
+
 def test_the_token_leaves_the_address_for_a_cookie(connect: Connect) -> None:
     client = connect(base_path="/proxy/8080")
     answer = client.get(f"/?token={TOKEN}")

@@ -19,7 +19,7 @@ from tunewright.exceptions import SettingsError, SpaceError
 from tunewright.experiments import Experiment, Limits, method, resume_experiment, tune
 from tunewright.experiments.known_results import AnsweringBackend, KnownRuns, KnownTrial, Point, read_points
 from tunewright.experiments.limits import stopping_criterion
-from tunewright.history import History, n_known_trials
+from tunewright.history import History, KnownResults
 from tunewright.journal import MemoryJournal
 from tunewright.methods import also_read, build_scheduler
 from tunewright.metric import Metric
@@ -100,7 +100,7 @@ def test_known_results_are_trials_that_are_not_trained(name: str) -> None:
         loss(GOOD, FULL),
         FULL,
     ]
-    assert n_known_trials(history) == 2
+    assert KnownResults().n_trials(history) == 2
     assert history.n_trials == 8  # the limit counts trials that train
     assert history.results(0)[0].time == history.results(1)[0].time == 0.0
 

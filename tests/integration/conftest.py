@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import pytest
@@ -126,6 +126,27 @@ def _is_of(process: psutil.Process, job: str, root: str) -> bool:
     return environment.get("TRAINING_JOB_NAME") == job and environment.get(
         "SAGEMAKER_EMULATOR", ""
     ).startswith(root)
+
+
+class Tunewright(Protocol):
+    """Runs a command of ``tunewright`` in this process, and returns its output."""
+
+    def __call__(self, *arguments: str, code: int = 0) -> str: ...
+
+
+@pytest.fixture
+def tunewright(capsys: pytest.CaptureFixture[str]) -> Tunewright:
+    """Commands of a user whose ends are those that a test expects; a process for each would take half a second."""
+
+    def run(*arguments: str, code: int = 0) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exited:
+            main(list(arguments))
+        shown = capsys.readouterr()
+        assert int(exited.value.code or 0) == code, shown.out + shown.err
+        return shown.out
+
+    return run
 
 
 @pytest.fixture

@@ -24,19 +24,12 @@ IS_STRICT = os.environ.get("SAGEMAKER_EMULATOR_PRESET") == "strict"
 TUNEWRIGHT = (sys.executable, "-m", "tunewright")
 
 
-def tunewright(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*TUNEWRIGHT, *arguments], capture_output=True, text=True, check=False, timeout=300)
-
-
 @pytest.mark.slow
-def test_quotas_are_compared_with_the_need() -> None:
+def test_quotas_are_compared_with_the_need(tunewright: Callable[..., str]) -> None:
     line = ("sagemaker", "quotas", "--benchmark", "mlp_digits", "--endpoint", "embedded", "--warm_pool", "1")
-    enough = tunewright(*line)
-    assert enough.returncode == 0, enough.stderr
-    assert "ml.c5.xlarge for training warm pool usage" in enough.stdout
-    short = tunewright(*line, "--n_workers", "500", "--trial_seconds", "10", "--format", "json")
-    assert short.returncode == 3
-    missing = {entry["quota"]: entry for entry in json.loads(short.stdout) if entry["is_missing"]}
+    assert "ml.c5.xlarge for training warm pool usage" in tunewright(*line)
+    short = tunewright(*line, "--n_workers", "500", "--trial_seconds", "10", "--format", "json", code=3)
+    missing = {entry["quota"]: entry for entry in json.loads(short) if entry["is_missing"]}
     assert missing.keys() == {
         "ml.c5.xlarge for training job usage",
         "ml.c5.xlarge for training warm pool usage",
@@ -48,13 +41,13 @@ def test_quotas_are_compared_with_the_need() -> None:
 
 @pytest.mark.slow
 def test_jobs_of_a_killed_tuner_are_shown_and_ended(
-    tmp_path: Path, start_process: Callable[..., subprocess.Popen[bytes]]
+    tmp_path: Path, start_process: Callable[..., subprocess.Popen[bytes]], tunewright: Callable[..., str]
 ) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
     (tmp_path / "space.toml").write_text('[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n')
     line = ["tune", str(tmp_path / "train.py"), "--space", str(tmp_path / "space.toml"), "--metric", "score"]
     line += ["--goal", "max", "--method", "RS", "--max_num_trials", "2", "--n_workers", "2"]
-    line += ["--experiment_tag", "t", "--backend", "sagemaker", "--speed", "120"]
+    line += ["--experiment_tag", "t", "--backend", "sagemaker", "--speed", "300", "--min_interval", "0.2"]
     process = start_process([*TUNEWRIGHT, *line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     deadline = time.monotonic() + 300
     while sum(path.read_text().count('"kind":"result"') for path in journals()) < 2:
@@ -64,14 +57,13 @@ def test_jobs_of_a_killed_tuner_are_shown_and_ended(
     process.communicate(timeout=300)
 
     shown = tunewright("sagemaker", "cleanup", "--tag", "t", "--dry_run")
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.count("1 x ml.c5.xlarge") == 2
-    assert "Together $0.41 per hour (table, us-east-1, 2026-09-27)" in shown.stdout
-    assert "0 jobs stopped" in shown.stdout
-    assert "0 experiments" in tunewright("sagemaker", "cleanup", "--endpoint", "aws").stdout
+    assert shown.count("1 x ml.c5.xlarge") == 2
+    assert "Together $0.41 per hour (table, us-east-1, 2026-09-27)" in shown
+    assert "0 jobs stopped" in shown
+    assert "0 experiments" in tunewright("sagemaker", "cleanup", "--endpoint", "aws")
     ended = tunewright("sagemaker", "cleanup", "--tag", "t", "--endpoint", "embedded")
-    assert "1 experiment looked at: 2 jobs stopped" in ended.stdout
-    while "1 x ml.c5.xlarge" in tunewright("sagemaker", "cleanup", "--dry_run").stdout:
+    assert "1 experiment looked at: 2 jobs stopped" in ended
+    while "1 x ml.c5.xlarge" in tunewright("sagemaker", "cleanup", "--dry_run"):
         assert time.monotonic() < deadline + 300
 
 

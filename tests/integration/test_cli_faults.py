@@ -77,11 +77,6 @@ def begin(start_process: Callable[..., subprocess.Popen[str]]) -> Begin:
     return begin
 
 
-def tunewright(*arguments: str) -> str:
-    command = [sys.executable, "-m", "tunewright", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
-
-
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 300
     while not condition():
@@ -104,7 +99,9 @@ def check_complete(shown: dict[str, Any]) -> None:
     assert shown["num_results"] == N_TRIALS * N_EPOCHS
 
 
-def test_ctrl_c_ends_in_order_and_resume_completes(line: list[str], begin: Begin) -> None:
+def test_ctrl_c_ends_in_order_and_resume_completes(
+    line: list[str], begin: Begin, tunewright: Callable[..., str]
+) -> None:
     process = begin(line)
     wait_until(lambda: n_results() >= 3)
     process.send_signal(signal.SIGINT)
@@ -119,7 +116,9 @@ def test_ctrl_c_ends_in_order_and_resume_completes(line: list[str], begin: Begin
     check_complete(json.loads(tunewright("show", "t", "--format", "json")))
 
 
-def test_a_killed_tuner_goes_on_where_it_was(line: list[str], begin: Begin) -> None:
+def test_a_killed_tuner_goes_on_where_it_was(
+    line: list[str], begin: Begin, tunewright: Callable[..., str]
+) -> None:
     for at_least in (2, 9):
         process = begin(line) if at_least == 2 else begin([sys.executable, "-m", "tunewright", "resume", "t"])
         wait_until(lambda least=at_least: n_results() >= least)
@@ -141,7 +140,9 @@ def journal_starts() -> list[dict[str, Any]]:
     return [line for line in lines if line["kind"] == "start" and line["attempt"] == 0]
 
 
-def test_two_runs_of_one_tag_at_once_do_not_meet(line: list[str], begin: Begin) -> None:
+def test_two_runs_of_one_tag_at_once_do_not_meet(
+    line: list[str], begin: Begin, tunewright: Callable[..., str]
+) -> None:
     processes = [begin([*line, "--max_num_trials", "2"]) for _ in range(2)]
     for process in processes:
         output, _ = process.communicate(timeout=300)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tunewright.dashboard.service_logs import ServiceLogs
 from tunewright.storage import experiments
 
 SCRIPT = """
@@ -35,14 +36,9 @@ SPACE = '[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n'
 TUNEWRIGHT = (sys.executable, "-m", "tunewright")
 
 
-def tunewright(*arguments: str) -> str:
-    done = subprocess.run([*TUNEWRIGHT, *arguments], capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def shown() -> dict[str, Any]:
-    return json.loads(tunewright("show", "t", "--format", "json"))
+@pytest.fixture
+def shown(tunewright: Callable[..., str]) -> Callable[[], dict[str, Any]]:
+    return lambda: json.loads(tunewright("show", "t", "--format", "json"))
 
 
 def n_results() -> int:
@@ -63,7 +59,11 @@ def check_results(journal: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["0", "1"])
 def test_a_killed_tuner_adopts_its_jobs_and_completes(
-    tmp_path: Path, isolation: str, start_process: Callable[..., subprocess.Popen[str]]
+    tmp_path: Path,
+    isolation: str,
+    start_process: Callable[..., subprocess.Popen[str]],
+    tunewright: Callable[..., str],
+    shown: Callable[[], dict[str, Any]],
 ) -> None:
     """Over S3, and over the log from jobs that reach no network."""
     (tmp_path / "train.py").write_text(SCRIPT)
@@ -71,7 +71,8 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(
     line = ["tune", str(tmp_path / "train.py"), "--space", str(tmp_path / "space.toml"), "--metric", "score"]
     line += ["--goal", "max", "--resource", "epoch", "--max_resource", "3", "--max_resource_attr", "epochs"]
     line += ["--method", "ASHA", "--max_num_trials", "4", "--n_workers", "2", "--experiment_tag", "t"]
-    line += ["--backend", "sagemaker", "--warm_pool", "1", "--speed", "120", "--network_isolation", isolation]
+    line += ["--backend", "sagemaker", "--warm_pool", "1", "--speed", "300", "--network_isolation", isolation]
+    line += ["--min_interval", "0.2"]
     process = start_process([*TUNEWRIGHT, *line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 300
     while n_results() < 2:
@@ -100,12 +101,17 @@ def test_a_killed_tuner_adopts_its_jobs_and_completes(
     assert after["sagemaker"]["warm_starts"] > 0
     assert folder.metadata()["backend"]["config"]["endpoint"] == "embedded"
     assert "begins after epoch 0" in tunewright("logs", "t", "0")
+    assert "begins after epoch 0" in ServiceLogs().read(folder, 0, "")["text"]  # the dashboard's
     tunewright("best", "t", "--copy_checkpoint", str(tmp_path / "copy"))
     assert json.loads((tmp_path / "copy" / "state.json").read_text()) >= after["best"]["resource"]
 
 
-@pytest.mark.parametrize("place", ["--backend local", "--backend sagemaker --warm_pool 1 --speed 300"])
-def test_the_best_trial_that_stopped_at_a_third_is_trained_to_the_end(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize(
+    "place", ["--backend local", "--backend sagemaker --warm_pool 1 --speed 300 --min_interval 0.2"]
+)
+def test_the_best_trial_that_stopped_at_a_third_is_trained_to_the_end(
+    tmp_path: Path, place: str, tunewright: Callable[..., str], shown: Callable[[], dict[str, Any]]
+) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
     (tmp_path / "space.toml").write_text(SPACE)
     line = (

@@ -1,4 +1,4 @@
-"""The scripts of docs/coming_from_optuna.md: they run, and a port needs few lines."""
+"""The scripts of docs/coming_from/optuna.md: they run, and a port needs few lines."""
 
 from __future__ import annotations
 

@@ -170,6 +170,8 @@ def test_another_machine_continues_after_the_death_of_the_first(
     assert "was changed" in capsys.readouterr().err
     assert run("resume", "another", *resume[2:]) == 2
     assert "There is no experiment in s3://" in capsys.readouterr().err
+    assert run(*resume, "--bucket", "no-such-bucket-of-ours") == 2
+    assert "There is no bucket no-such-bucket-of-ours: give --region" in capsys.readouterr().err
     assert run("resume", moved.name, "--region", "us-east-1") == 2
     assert "add --journal s3" in capsys.readouterr().err
     assert not list(experiments())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
@@ -33,8 +31,8 @@ for epoch in range(1, arguments.epochs + 1):
     report(epoch=epoch, loss=(arguments.lr - 0.1) ** 2 + 1 / epoch)
 """
 TAG = "remote_test"
-N_TRIALS = 4
-PLACE = "--n_workers 2 --warm_pool 1 --endpoint embedded --speed 300"
+N_TRIALS = 3
+PLACE = "--n_workers 2 --warm_pool 1 --endpoint embedded --speed 300 --min_interval 0.2"
 LINE = f"--experiment_tag {TAG} --num_seeds 1 --max_num_trials {N_TRIALS} --delete_checkpoints 1 {PLACE}"
 LARGE = 9 * 1024 * 1024
 """Bytes of a file that is sent in parts."""
@@ -74,6 +72,8 @@ def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(remote: Any) -> Non
     name = "RS-train-0"
     before = remote.until_results(TAG, name, 3)
     (running,) = before.outcomes
+    request = remote.tunewright("request", "note", running.folder.name, "watch this", "--wait", "120")
+    assert "Done: note" in request
     remote.kill(before.status.jobs[-1])
     assert remote.launch("sagemaker", f"{LINE} --resume --wait") == 0, remote.err
 
@@ -91,10 +91,13 @@ def test_a_killed_tuning_job_is_relaunched_and_loses_nothing(remote: Any) -> Non
     shown = {one["experiment"]: one for one in json.loads(remote.tunewright("list", "--format", "json"))}
     assert set(shown) == {one["experiments"][0]["experiment"] for one in after}
     check_equal_to_s3(remote)
+    folder = next(one for one in experiments(TAG) if one.name == running.folder.name)
+    assert folder.journal_path.read_text().count("watch this") == 1  # once, although the job was begun again
+    assert not folder.requests_path.exists()
     assert "RS on train" in remote.tunewright("remote", "logs", TAG, name)
     assert "[tune-metric]" in remote.tunewright("logs", experiment["experiment"], "0")
     remote.tunewright("sagemaker", "quotas", "--instance_type", "ml.c5.xlarge", "--endpoint", "embedded")
-    check_policy(stop_another(remote) | called_inside(remote))
+    check_policy(remote, stop_another(remote) | called_inside(remote))
 
 
 def stop_another(remote: Any) -> Set[str]:
@@ -120,12 +123,11 @@ def called_inside(remote: Any) -> Set[str]:
     return {call for counted in [*done, *accounts] for call in counted["calls"]}
 
 
-def check_policy(called: Set[str]) -> None:
+def check_policy(remote: Any, called: Set[str]) -> None:
     """What ``tunewright sagemaker policy`` allows is what was called here, and what is named above."""
     assert not called & set(ELSEWHERE)
     assert called | set(ELSEWHERE) | SOMETIMES == set(ACTIONS)
-    command = [sys.executable, "-m", "tunewright", "sagemaker", "policy", "--narrow", "0"]
-    printed = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
+    printed = json.loads(remote.tunewright("sagemaker", "policy", "--narrow", "0"))
     allowed = {action for statement in printed["Statement"] for action in statement["Action"]}
     assert {ACTIONS[operation] for operation in called} <= allowed
 

@@ -28,7 +28,7 @@ for epoch in range(start + 1, args.epochs + 1):
     os.makedirs(args.st_checkpoint_dir, exist_ok=True)
     json.dump({"epoch": epoch}, open(state, "w"))
     print("[tune-metric]: " + json.dumps({"epoch": epoch, "acc": args.lr * epoch, "started_after": start}), flush=True)
-    time.sleep(1)
+    time.sleep(0.3)
 """
 WITH_REPORTER = """
 from argparse import ArgumentParser
@@ -43,7 +43,7 @@ report = Reporter()
 for epoch in range(1, args.epochs + 1):
     report(epoch=epoch, acc=args.lr * epoch, started_after=0)
 """
-EMBEDDED = SageMakerConfig(endpoint="embedded", speed=300.0, warm_pool=True)
+EMBEDDED = SageMakerConfig(endpoint="embedded", speed=300.0, warm_pool=True, min_interval=0.2)
 
 
 @pytest.mark.parametrize("script", [BY_HAND, WITH_REPORTER], ids=["by_hand", "reporter"])
@@ -64,10 +64,10 @@ def test_unmodified(tmp_path: Path, script: str, backend: Any) -> None:
         Experiment(
             tag="syne",
             benchmark=benchmark,
-            method=method("ASHA", kind="promotion", eta=2),
-            label="ASHA",
+            method=method("ASHA", kind="promotion", eta=2) if script is BY_HAND else method("RandomSearch"),
+            label="method",
             backend=backend,
-            limits=Limits(max_num_trials=4),
+            limits=Limits(max_num_trials=4 if script is BY_HAND else 2),
         )
     )
     rows = [result for trial in outcome.trials for result in outcome.history.results(trial.id)]

@@ -36,7 +36,7 @@ def test_the_example_ends_with_a_set_of_compromises(
     done = run_example("several_objectives")
     assert done.stdout.startswith("error ")
     assert "that no other dominates" in done.stderr
-    outcome = load_outcome(next(iter(experiments("train"))))
+    outcome = load_outcome(next(iter(experiments("several-objectives"))))
     front = [(point.values["error"], point.values["seconds"]) for point in outcome.pareto]
     assert len(front) >= 2
     assert front == sorted(front)

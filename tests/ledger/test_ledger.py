@@ -16,6 +16,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
 from tunewright.ledger import Ledger
 from tunewright.metric import Metric
+from tunewright.requests import FiledRequest, StopTrial
 from tunewright.state import replay_history
 from tunewright.trial import (
     Checkpoint,
@@ -362,9 +363,16 @@ def test_a_metric_is_needed() -> None:
 def test_a_request_to_stop_a_trial_is_journaled_and_replayed() -> None:
     books, _, journal = ledger()
     books.begin(Start(config={"lr": 0.1}), 0.0)
-    assert books.request_stop(0, 1.0, "too slow")
-    assert not books.request_stop(0, 1.5), "its run is ending already"
-    assert not books.request_stop(7, 1.5)
+    answers = [
+        books.request(FiledRequest("1", StopTrial(trial_id=0, reason="too slow")), 1.0),
+        books.request(FiledRequest("2", StopTrial(trial_id=0)), 1.5),
+        books.request(FiledRequest("3", StopTrial(trial_id=7)), 1.5),
+    ]
+    assert [answer.reason for answer in answers] == [
+        "too slow",
+        "The run of trial 0 is ending already",
+        "There is no trial 7",
+    ]
     resumed = Ledger(Scripted(), journal, [LOSS])
     resumed.replay()
     for one in (books, resumed):

@@ -16,6 +16,7 @@ from tunewright.events import (
     ReportDecision,
     RequestEvent,
     ResultEvent,
+    ServiceEvent,
     SessionEvent,
     StartEvent,
 )
@@ -25,6 +26,7 @@ from tunewright.interfaces import Scheduler
 from tunewright.journal import MemoryJournal
 from tunewright.ledger import Ledger, missing_metric, numbers_only
 from tunewright.metric import Metric
+from tunewright.requests import FiledRequest, StopTrial
 from tunewright.trial import (
     CONTINUE,
     BackendSummary,
@@ -37,6 +39,8 @@ from tunewright.trial import (
     Result,
     Resume,
     Run,
+    ServiceNotice,
+    ServiceTrouble,
     Start,
     TrialStatus,
     Verdict,
@@ -209,27 +213,18 @@ def test_requests_to_stop() -> None:
     ledger.begin(Start(config={"lr": 0.1}), 0.0)
     ledger.begin(Start(config={"lr": 0.2}), 0.0)
     ledger.end(Ended(trial_id=1, attempt=0, exit=1), 0.5)
-    assert ledger.request_stop(0, 1.0)
-    for trial_id in (0, 1, 2, -1):
-        assert not ledger.request_stop(trial_id, 2.0, "again")
+    asked = [(0, 1.0), (0, 2.0), (1, 2.0), (2, 2.0)]
+    for number, (trial_id, now) in enumerate(asked):
+        ledger.request(FiledRequest(str(number), StopTrial(trial_id=trial_id)), now)
     assert ledger.history.decision(0) is None
-    refused = RequestEvent(
-        t=2.0,
-        wall=0.0,
-        action="stop_trial",
-        trial_id=0,
-        arguments={},
-        done="",
-        reason="The trial does not run",
-    )
-    assert timeless(journal)[3:] == [
-        RequestEvent(
-            t=1.0, wall=0.0, action="stop_trial", trial_id=0, arguments={}, done="stop_trial", reason=""
-        ),
-        refused,
-        replace(refused, trial_id=1),
-        replace(refused, trial_id=2),
-        replace(refused, trial_id=-1),
+    written = [event for event in timeless(journal)[3:] if isinstance(event, RequestEvent)]
+    assert [(event.trial_id, event.t) for event in written] == asked
+    assert {event.action for event in written} == {"stop_trial"}
+    assert [(event.done, event.reason) for event in written] == [
+        ("stop_trial", ""),
+        ("", "The run of trial 0 is ending already"),
+        ("", "Trial 1 is failed"),
+        ("", "There is no trial 2"),
     ]
 
 
@@ -253,6 +248,21 @@ def test_sessions_and_phases() -> None:
     assert (last.summary["jobs"], last.summary["cost"]) == (3, 1.5)
     assert last.is_end
     assert not events[0].is_end
+
+
+def test_events_of_the_service_change_nothing() -> None:
+    ledger, journal = ledger_with()
+    ledger.begin(Start(config={"lr": 0.1}), 1.0)
+    notice = ServiceNotice(name=ServiceTrouble.INTERRUPTED, text="taken back", trial_id=0)
+    ledger.service(notice, 2.0)
+    ledger.report(report(1, 1), 3.0)
+    assert timeless(journal)[1] == ServiceEvent(
+        t=2.0, wall=0.0, name="interrupted", trial_id=0, text="taken back"
+    )
+    again = Ledger(Fixed({}), journal, [Metric("loss")])
+    assert again.replay() == 3.0
+    assert again.history.n_results == ledger.history.n_results == 1
+    assert again.history.run(0) == ledger.history.run(0)
 
 
 def test_a_run_that_cannot_begin_leaves_no_event() -> None:

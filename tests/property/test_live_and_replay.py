@@ -109,7 +109,6 @@ def step(ledger: Ledger, history: History, now: float, draw: Any) -> None:
                 "report",
                 "end",
                 "drop",
-                "stop",
                 "phase",
                 "request",
                 "begin",
@@ -151,8 +150,6 @@ def step(ledger: Ledger, history: History, now: float, draw: Any) -> None:
         )
     elif action == "drop" and paused and (left := history.checkpoint(paused[-1])) is not None:
         ledger.drop(left, now)
-    elif action == "stop":
-        ledger.request_stop(trial, now, "by hand")
     elif action == "request":
         requests: tuple[Request, ...] = (
             StopTrial(trial_id=trial),

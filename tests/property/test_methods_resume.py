@@ -90,7 +90,7 @@ def tune(scheduler: Scheduler, kept: MemoryJournal, n_lines: int = -1) -> None:
         scheduler,
         SimulatedBackend(train, n_workers=3, max_resource=9, config=config, delays=Delays(stop=0.7)),
         metrics=[LOSS],
-        stop_when=MaxTrialsStarted(18),
+        stop_when=MaxTrialsStarted(15),
         journal=CrashingJournal(kept, n_lines),
         max_failures=100,
     )

@@ -15,6 +15,7 @@ from tunewright.aws.mirror import (
     Lease,
     RemoteJournal,
     Segments,
+    StoredRequests,
     fetch_experiment,
     open_mirrored,
     read_segments,
@@ -22,6 +23,9 @@ from tunewright.aws.mirror import (
 from tunewright.events import EndEvent, Header, ReportDecision, ResultEvent, SessionEvent, StartEvent
 from tunewright.exceptions import JournalError, SettingsError
 from tunewright.journal import FileJournal, Journal
+from tunewright.remote.launch import RemoteLaunch
+from tunewright.remote.mirror import send_request, withdraw_request
+from tunewright.requests import RequestInbox, StopExperiment, StopTrial, TryConfig, read_requests
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import Checkpoint, TrialStatus
 
@@ -125,6 +129,67 @@ class TestJournal:
         journal.close()
         assert self.stored(s3) == (tmp_path / "journal.jsonl").read_bytes()
         assert len([key for key in s3.content if "/journal/" in key]) >= 4
+
+
+class TestRequests:
+    """Requests of another machine to the tuner of a tuning job."""
+
+    def test_a_request_leaves_s3_after_the_tuner_has_taken_it(self, tmp_path: Path, session: Any) -> None:
+        folder, s3 = experiment_in(tmp_path), session.s3
+        launch = RemoteLaunch(session, "b", "t")
+        number = send_request(launch, folder, "slice", StopTrial(trial_id=3, reason="diverged"))
+        objects = launch.objects("slice").under(f"experiments/{folder.name}")
+        key = f"tunewright/remote/t/slice/experiments/{folder.name}/requests/{number}.json"
+        objects.put("requests/../outside.json", b"{}")
+        objects.put("requests/note.txt", b"{}")
+
+        job = ExperimentFolder(tmp_path / "job" / folder.name)
+        job.path.mkdir(parents=True)
+        waiting = StoredRequests(objects, job)
+        for _ in range(2):
+            waiting.fetch()
+            (filed,) = read_requests(job)
+            assert filed == (number, StopTrial(trial_id=3, reason="diverged"))
+            assert key in s3.content  # the machine may be lost before the tuner journals it
+        assert [path.name for path in job.path.rglob("*.json")] == [f"{number}.json"]
+
+        again = StoredRequests(objects, job)  # of the next job, which may not know
+        again.fetch()
+        assert len(read_requests(job)) == 1
+        RequestInbox(job).remove(filed)
+        again.fetch()
+        assert key not in s3.content
+        again.fetch()
+        assert read_requests(job) == []
+
+    def test_a_request_that_waits_is_withdrawn(self, tmp_path: Path, session: Any) -> None:
+        folder, s3 = experiment_in(tmp_path), session.s3
+        launch = RemoteLaunch(session, "b", "t")
+        number = send_request(launch, folder, "slice", StopExperiment())
+        assert withdraw_request(launch, folder, "slice", number)
+        assert not withdraw_request(launch, folder, "slice", number)
+        with pytest.raises(SettingsError, match="does not fit"):
+            send_request(launch, folder, "slice", TryConfig(config={"lr": 7.0}))
+        assert s3.content == {}
+
+
+def experiment_in(root: Path) -> ExperimentFolder:
+    folder = ExperimentFolder(root / "experiments" / "t" / "t-A-toy-0-20260101-000000-abcd")
+    folder.path.mkdir(parents=True)
+    space = {"lr": {"type": "float", "low": 0.0, "high": 1.0}}
+    benchmark = {"name": "toy", "metrics": [{"name": "loss", "goal": "min"}], "space": space}
+    folder.write_metadata(
+        {
+            "schema": 2,
+            "tag": "t",
+            "label": "A",
+            "seed": 0,
+            "clock": "wall",
+            "backend": {"name": "sagemaker", "config": {}},
+            "benchmark": benchmark,
+        }
+    )
+    return folder
 
 
 class TestTwoMachines:

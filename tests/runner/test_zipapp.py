@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ import argparse, subprocess, sys
 from syne_tune import Reporter
 from syne_tune.utils import add_checkpointing_to_argparse
 import tunewright
+from tunewright.integrations import TrialReports
 parser = argparse.ArgumentParser()
 parser.add_argument("--x", type=float)
 add_checkpointing_to_argparse(parser)
@@ -27,7 +30,8 @@ args = parser.parse_args()
 # outlives the script, in a session of its own
 left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 open(args.st_checkpoint_dir + "/state", "w").write("1")
-Reporter()(epoch=1, x=args.x, left=left.pid, home=tunewright.__file__)
+values = TrialReports(None).select({"x": args.x, "left": left.pid}, {"epoch": 1})
+Reporter()(**values, home=tunewright.__file__)
 """
 
 
@@ -46,9 +50,22 @@ def make_run(tmp_path: Path, run_script, script: Path, **changes: object) -> Pat
 
 
 def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
-    first = build_runner(tmp_path / "a.pyz").read_bytes()
-    assert first == runner_bytes()
+    assert runner_bytes() == runner_bytes()
+    built = build_runner(tmp_path / "a.pyz")
     assert [path.name for path in tmp_path.iterdir()] == ["a.pyz"]
+    with zipfile.ZipFile(built) as here, zipfile.ZipFile(io.BytesIO(runner_bytes())) as anywhere:
+        sources = {name: anywhere.read(name) for name in anywhere.namelist()}
+        assert {name: here.read(name) for name in sources} == sources
+
+
+def test_this_python_need_not_compile_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(build_runner(tmp_path / "runner.pyz")) as built:
+        contents = {name: built.read(name) for name in built.namelist()}
+    with zipfile.ZipFile(tmp_path / "without_sources.pyz", "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content if name == "__main__.py" or name.endswith("c") else b"1 / 0")
+    command = [sys.executable, str(tmp_path / "without_sources.pyz"), "cloud"]
+    assert "usage" in subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
 @pytest.mark.parametrize(("python", "is_zipapp"), [(sys.executable, False), *((p, True) for p in pythons())])
@@ -101,6 +118,7 @@ def test_what_travels_compiles_on_the_oldest_python() -> None:
     for python in pythons()[1:]:
         package = Path(entry.__file__).parents[1]
         files = [package / "__init__.py", package / "report.py", *(package / "compat").rglob("*.py")]
+        files += (package / "integrations").glob("*.py")
         files += (package / "runner").glob("*.py")
         code = "import sys\nfor name in sys.argv[1:]: compile(open(name).read(), name, 'exec')"
         subprocess.run([python, "-c", code, *files], check=True)

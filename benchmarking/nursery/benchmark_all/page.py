@@ -44,7 +44,7 @@ All methods of Tunewright, and recorded runs of peers, on recorded tables in sim
 ([plan.toml](../benchmarking/nursery/benchmark_all/plan.toml): tasks, budgets, seeds, profiles) and the claims and goals
 ([claims.toml](../benchmarking/nursery/benchmark_all/claims.toml)) were committed before the first run on a judging task. Tasks on which a setting was chosen,
 confirmed or dropped judge nothing. Every judging run is in
-[results](../benchmarking/nursery/benchmark_all/results), and this page follows from these files bit by bit.
+`benchmarking/nursery/benchmark_all/results`, and this page follows from these files bit by bit.
 
 ```bash
 cd benchmarking/nursery/benchmark_all

@@ -6,7 +6,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import final
 
@@ -17,7 +17,16 @@ from tunewright.analysis.load import load
 from tunewright.analysis.results import ExperimentInfo
 from tunewright.backends.simulated.backend import WarmPools
 from tunewright.backends.simulated.config import PROFILES, Delays
-from tunewright.events import EndEvent, Event, PhaseEvent, ReportDecision, ResultEvent, StartEvent
+from tunewright.events import (
+    EndEvent,
+    Event,
+    PhaseEvent,
+    ReportDecision,
+    RequestAction,
+    RequestEvent,
+    ResultEvent,
+    StartEvent,
+)
 from tunewright.exceptions import SettingsError
 from tunewright.history import History
 from tunewright.journal import is_locked, read_events
@@ -91,13 +100,34 @@ class OneRun:
     columns: Columns
     """All its reports."""
     history: History
+    worker_changes: Sequence[tuple[float, int]] = ()
+    """Times at which a request changed the number of workers, and the new numbers."""
 
     @property
     def n_workers(self) -> int:
-        """Number of workers; of an experiment that does not say it, the most runs at one time."""
+        """Number of workers, at most; of an experiment that does not say it, the most runs at one time."""
         used = max((run.worker for run in self.runs), default=0) + 1
         record = self.info.record
         return used if record is None else max(used, record.benchmark.n_workers or 0)
+
+    def worker_seconds(self, end: float) -> float:
+        """Time of all workers until the end; before the first change there were as many workers as runs at one time."""
+        if not self.worker_changes:
+            return end * self.n_workers
+        first = self.worker_changes[0][0]
+        steps = [(0.0, self._most_runs(first)), *self.worker_changes, (end, 0)]
+        return sum(n * max(0.0, later - begin) for (begin, n), (later, _) in pairwise(steps))
+
+    def _most_runs(self, end: float) -> int:
+        """Runs at one time before a time, at most."""
+        most, ends = 1, list[float]()
+        for run in sorted(self.runs, key=lambda one: one.begin):
+            while ends and ends[0] <= run.begin:
+                heapq.heappop(ends)
+            if run.begin < end:
+                heapq.heappush(ends, run.end)
+                most = max(most, len(ends))
+        return most
 
     @property
     def rungs(self) -> list[int]:
@@ -141,7 +171,12 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
     chosen = results.metric(info.benchmark, metric)
     events = list(read_events(folder.journal_path))
     has_phases = any(isinstance(event, PhaseEvent) for event in events)
-    reader = _Reader(chosen, info, None if has_phases else _delays(info.record))
+    changes = [
+        (event.t, int(str(event.arguments["n_workers"])))
+        for event in events
+        if isinstance(event, RequestEvent) and event.done == RequestAction.SET_WORKERS
+    ]
+    reader = _Reader(chosen, info, None if has_phases else _delays(info.record), has_places=bool(changes))
     for event in events:
         reader.take(event)
     if not is_locked(folder.journal_path):  # as in `Outcome.counts`: left running by the last session
@@ -155,6 +190,7 @@ def one_run(experiment: str | Path | ExperimentFolder, *, metric: str | None = N
         space=_space(info.record),
         columns=results.columns[0],
         history=replay_history(events),
+        worker_changes=changes,
     )
 
 
@@ -193,7 +229,9 @@ def _delays(record: ExperimentMetadata | None) -> _StartDelays | None:
 class _Reader:
     """Takes the events of a journal."""
 
-    def __init__(self, metric: Metric, info: ExperimentInfo, delays: _StartDelays | None) -> None:
+    def __init__(
+        self, metric: Metric, info: ExperimentInfo, delays: _StartDelays | None, *, has_places: bool
+    ) -> None:
         self._metric = metric
         self._constraints = info.constraints
         self._end = info.totals.end_time
@@ -201,8 +239,8 @@ class _Reader:
         n_workers = info.record.benchmark.n_workers if info.record is not None else None
         self._free = list(range(n_workers or 0))
         self._places = count(n_workers or 0)
-        self._has_places = n_workers is None
-        """Whether there are as many places as runs at one time: the number of workers is not known."""
+        self._has_places = has_places or n_workers is None
+        """Whether there are as many places as runs at one time: the number of workers changed, or is not known."""
         self._leaving: set[int] = set()
         """Trials that were told to end; the backend may give their worker away before their end is journaled."""
         self._given: dict[int, RunRecord] = {}

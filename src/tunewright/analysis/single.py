@@ -50,6 +50,7 @@ class WorkerTime:
     """Use of the workers; the four shares of their time add up to 1."""
 
     n_workers: int
+    """At most, if a request changed their number."""
     starting: float
     training: float
     uploading: float
@@ -172,9 +173,11 @@ def _importance(run: OneRun, seed: int) -> tuple[Importance | None, str]:
 def worker_time(run: OneRun) -> WorkerTime:
     """Shares of the workers' time, and cold and warm starts."""
     end = max([run.info.totals.end_time, *(record.end for record in run.runs)])
-    whole = end * run.n_workers or 1.0
     spent = [(0.0, 0.0, 0.0), *map(_parts, run.runs)]
-    starting, training, uploading = (sum(parts) / whole for parts in zip(*spent, strict=True))
+    seconds = [sum(parts) for parts in zip(*spent, strict=True)]
+    # runs go on after the number of workers was lowered
+    whole = max(run.worker_seconds(end), sum(seconds)) or 1.0
+    starting, training, uploading = (one / whole for one in seconds)
     cold, warm = ([r for r in run.runs if r.is_warm is is_warm] for is_warm in (False, True))
     return WorkerTime(
         n_workers=run.n_workers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -323,7 +323,7 @@ def per_job_quota(*, is_spot: bool) -> str:
 
 
 def read_quotas(session: AwsSession, wanted: Collection[str] = ()) -> Mapping[str, Quota] | None:
-    """All quotas of SageMaker that the account lists, by name, and AWS's defaults of wanted ones that it does not.
+    """The wanted quotas of SageMaker by name, and others that are listed before them; AWS's defaults of unlisted ones.
 
     Service Quotas lists a quota only if its applied value is available. A quota that is absent from the result is
     unknown, not zero.
@@ -334,7 +334,7 @@ def read_quotas(session: AwsSession, wanted: Collection[str] = ()) -> Mapping[st
         An open session; its user needs ``servicequotas:ListServiceQuotas`` and, for defaults,
         ``servicequotas:ListAWSDefaultServiceQuotas``.
     wanted
-        Names of quotas for which the defaults are asked.
+        Names of quotas, at which a listing ends; empty: all that the account lists, and no defaults.
 
     Returns
     -------
@@ -348,17 +348,18 @@ def read_quotas(session: AwsSession, wanted: Collection[str] = ()) -> Mapping[st
     """
     with boto.service_errors():
         client = session.client("service-quotas")
-    applied = _listed(client.get_paginator("list_service_quotas"))
+    applied = _listed(client.get_paginator("list_service_quotas"), set(wanted))
     if applied is None or applied.keys() >= set(wanted):
         return applied
-    defaults = _listed(client.get_paginator("list_aws_default_service_quotas")) or {}
+    absent = set(wanted) - applied.keys()
+    defaults = _listed(client.get_paginator("list_aws_default_service_quotas"), absent) or {}
     return {
         name: replace(quota, is_default=True) for name, quota in defaults.items() if name in wanted
     } | applied
 
 
-def _listed(paginator: Any) -> dict[str, Quota] | None:
-    """Quotas of a listing; None if it is not allowed or not offered."""
+def _listed(paginator: Any, wanted: Set[str]) -> dict[str, Quota] | None:
+    """Quotas of a listing, as far as to the last wanted one; None if it is not allowed or not offered."""
     quotas: dict[str, Quota] = {}
     try:
         with boto.service_errors():
@@ -373,6 +374,8 @@ def _listed(paginator: Any) -> dict[str, Quota] | None:
                         value=float(entry["Value"]),
                         is_adjustable=bool(entry.get("Adjustable", False)),
                     )
+                if wanted and quotas.keys() >= wanted:
+                    break
     except boto.ServiceError as error:
         if error.is_denied or error.code in _NOT_READABLE:
             return None

@@ -5,6 +5,7 @@ Below the prefix of the copy::
     journal/{n}     the journal in pieces of whole lines, of which only the last one is replaced
     lease.json      the tuner that works on the experiment (not of a tuning job, which has a lease for its slice)
     lease.probe     written to read the clock of S3
+    requests/{id}   requests of other machines to the tuner, until it has journaled them
     ...             other files, as in the folder
 
 All pieces are written on the condition that the last one is as this tuner has left it, so that of two tuners only one can add
@@ -43,9 +44,12 @@ from tunewright.events import (
 )
 from tunewright.exceptions import JournalError, SettingsError
 from tunewright.journal import FileJournal, Journal
+from tunewright.requests import is_file_name, put_file
 from tunewright.runner.local_run import WORKING
 from tunewright.storage import PRIVATE, ExperimentFolder, leads_elsewhere, replacing, write_atomically
 
+REQUESTS: Final = "requests/"
+"""Beginning of the keys of requests to the tuner."""
 JOURNAL: Final = "journal/"
 """Beginning of the keys of the journal's pieces."""
 SEGMENT_BYTES: Final = 64 * 1024
@@ -174,6 +178,8 @@ class RemoteJournal(Journal):
         Called at the end of :meth:`close`.
     lease
         Renewed while the journal is open, and returned at its end; None: the experiment has none.
+    requests
+        Read while the journal is open; None: other machines send none.
     is_eager
         Whether lines that have an effect are sent before it; not needed in simulated time.
     """
@@ -186,11 +192,13 @@ class RemoteJournal(Journal):
         on_close: Callable[[], None],
         *,
         lease: Lease | None = None,
+        requests: StoredRequests | None = None,
         is_eager: bool = True,
     ) -> None:
         self._journal = journal
         self._segments = segments
         self._mirror = mirror
+        self._requests = requests
         self._on_close = on_close
         self._lease = lease
         self._lost: JournalError | None = None
@@ -273,6 +281,8 @@ class RemoteJournal(Journal):
             elapsed += LINES_SECONDS
             try:
                 self._segments.flush()
+                if self._requests is not None:
+                    self._requests.fetch()
                 if elapsed >= FILES_SECONDS:
                     elapsed = 0.0
                     if self._lease is not None:
@@ -281,8 +291,52 @@ class RemoteJournal(Journal):
             except JournalError as error:
                 self._lost = error
                 return
-            except (ServiceError, OSError) as error:
+            except (ServiceError, SettingsError, OSError) as error:
                 _LOG.warning("Results could not be copied to S3, retrying: %s", error)
+
+
+@final
+class StoredRequests:
+    """Requests to the tuner of a folder that other machines have put into S3.
+
+    Each becomes a file of the folder (`tunewright.requests`). It leaves S3 after the tuner has journaled it, so that it is not lost
+    with the machine; one that comes again is known to the tuner by its id.
+
+    Parameters
+    ----------
+    objects
+        The experiment's objects.
+    folder
+        The experiment's folder.
+    """
+
+    def __init__(self, objects: S3Objects, folder: ExperimentFolder) -> None:
+        self._objects = objects
+        self._folder = folder
+        self._handed: set[str] = set()
+        """Keys of objects whose file was written."""
+
+    def fetch(self) -> None:
+        """Write files of new requests, and remove those from S3 that the tuner has taken.
+
+        Raises
+        ------
+        ServiceError
+            S3 refuses or does not answer.
+        SettingsError
+            The folder cannot be written.
+        """
+        taken: list[str] = []
+        for entry in self._objects.list(REQUESTS):
+            name = entry.key.removeprefix(REQUESTS)
+            if entry.key in self._handed:
+                taken += [] if (self._folder.requests_path / name).exists() else [entry.key]
+            elif is_file_name(name) and (content := self._objects.get(entry.key)) is not None:
+                put_file(self._folder, name, content)
+                self._handed.add(entry.key)
+        if taken:
+            self._objects.delete(taken)
+            self._handed.difference_update(taken)
 
 
 def has_effect(event: Event) -> bool:

@@ -208,6 +208,8 @@ class AwsSession:
         self._terms: dict[str, BucketTerms] = {}
         self._lock = threading.Lock()
         self._attempts = _ATTEMPTS
+        self.on_throttled: Callable[[str], None] = lambda _: None
+        """Called with each operation that the service throttles, in the thread of the request."""
         self._session = self._boto_session()
 
     @property
@@ -333,7 +335,9 @@ class AwsSession:
         answer: dict[str, dict[str, str]] = parsed_response or {}
         code = answer.get("Error", {}).get("Code", "")
         if boto.ServiceError(code, "").is_throttling:
-            self._rates.bucket(event_name.rpartition(".")[2]).throttled()
+            operation = event_name.rpartition(".")[2]
+            self._rates.bucket(operation).throttled()
+            self.on_throttled(operation)
 
 
 def open_session(endpoint: Endpoint, *, root: Path | None = None) -> AwsSession:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import codecs
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, cast, final
@@ -58,6 +58,8 @@ class BackendConfig(ABC):
     """Whether it runs recorded tables in simulated time, instead of scripts in real time."""
     tuner_instance_type: ClassVar[str] = ""
     """SageMaker instance type of a tuning job that uses this backend (``--remote``); empty: not supported there."""
+    runs_tuners: ClassVar[bool] = False
+    """Whether ``--remote`` runs the tuner as a job of the backend's own engine, by :meth:`BackendPlugin.launch`."""
 
     @property
     def clock(self) -> str:
@@ -219,6 +221,34 @@ class Description(Generic[S]):
     """Error if a confirmation is needed and there is no terminal; empty: the experiment begins."""
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A fact about a backend's engine, as ``tunewright doctor`` shows it."""
+
+    what: str
+    """The part that was looked at, in a few words."""
+    found: str
+    """What is there, or what went wrong."""
+    remedy: str = ""
+    """Remedy, if trials cannot run like this; empty: it is as it should be."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunerJob:
+    """A tuner that runs as a job of an engine."""
+
+    name: str
+    """Of the job; safe for file systems."""
+    command: tuple[str, ...]
+    """Runs experiments, skips those that have ended and continues those that were interrupted."""
+    cwd: Path
+    """Working directory of the command."""
+    folder: Path
+    """For the job's files; it is kept."""
+
+
 class BackendPlugin(ABC, Generic[C]):
     """A backend by name. Only :attr:`config` and :meth:`build` are needed; the other members have defaults.
 
@@ -254,6 +284,8 @@ class BackendPlugin(ABC, Generic[C]):
 
     config: type[C]
     """The config class."""
+    has_service_logs: ClassVar[bool] = False
+    """Whether :meth:`logs` asks a service; False: it reads files of this machine."""
 
     @property
     def name(self) -> str:
@@ -361,6 +393,44 @@ class BackendPlugin(ABC, Generic[C]):
             The request cannot be completed without an account.
         """
         raise SettingsError(f"--dry_run shows a request, and the {self.name} backend sends none")
+
+    def examine(self, config: C, folder: Path) -> Iterator[Finding]:
+        """Look at what the backend needs, and run a job of a second; each fact as soon as it is known.
+
+        A part that is missing is a finding with a remedy, not an error. Nothing is left behind. Default: nothing.
+
+        Parameters
+        ----------
+        config
+            Flags of ``tunewright doctor --backend``.
+        folder
+            An empty folder among those of experiments; removed afterwards.
+
+        Raises
+        ------
+        BackendError
+            The engine does not answer.
+        """
+        del config, folder
+        yield from ()
+
+    def launch(self, config: C, tuner: TunerJob) -> str:
+        """Run a tuner as a job of the engine, in further jobs where one has not time enough; see :attr:`BackendConfig.runs_tuners`.
+
+        Returns
+        -------
+        str
+            How the user follows and ends it, in a line.
+
+        Raises
+        ------
+        SettingsError
+            The engine cannot do that (the default), refuses the job, or runs the tuner already.
+        BackendError
+            The engine does not answer.
+        """
+        del config, tuner
+        raise SettingsError(f"--remote does not support the {self.name} backend")
 
     def check(self, config: C, context: ExperimentContext) -> None:
         """Check the settings of a new experiment; one that continues keeps those that it has. The default accepts all.

@@ -12,7 +12,7 @@ from tunewright.codec import from_json, to_json
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.metric import Metric
 from tunewright.replicates import Replicates
-from tunewright.runner.run_order import is_of_session
+from tunewright.runner.run_order import is_of_session, place_and_function
 from tunewright.space import SearchSpace
 from tunewright.types import Config, Json, Number
 
@@ -213,10 +213,8 @@ class RealBenchmarkDefinition:
         SettingsError
             It is not.
         """
-        place, colon, name = self.script.rpartition(":")
-        is_function = bool(colon) and name.isidentifier()
-        path = place if is_function else self.script
-        if (not is_function or path.endswith(".py")) and not Path(path).is_file():
+        path, function = place_and_function(self.script)
+        if (not function or path.endswith(".py")) and not Path(path).is_file():
             raise SettingsError(f"There is no training script {path}: give the path of a file")
         for dependency in self.dependencies:
             if not Path(dependency).exists():

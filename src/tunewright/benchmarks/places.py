@@ -6,19 +6,20 @@ import sys
 from pathlib import Path
 
 from tunewright.exceptions import SettingsError
+from tunewright.runner.run_order import place_and_function
 
 
 def absolute_script(script: str) -> str:
     """The script's absolute path; functions of modules are left as they are."""
-    place, separator, name = script.rpartition(":")
-    if separator and name.isidentifier() and not place.endswith(".py"):
+    place, function = place_and_function(script)
+    if function and not place.endswith(".py"):
         return script
-    path = Path(place if separator and name.isidentifier() else script).absolute()
+    path = Path(place).absolute()
     if not path.is_file():
         raise SettingsError(
             f"There is no script {path}: give the path of a file, or module:name of a function"
         )
-    return f"{path}:{name}" if place.endswith(".py") and separator else str(path)
+    return f"{path}:{function}" if function else str(path)
 
 
 def own_import_paths(cwd: Path) -> list[str]:

@@ -18,7 +18,7 @@ use_one_thread()  # read when BLAS is loaded, which the import of a command does
 
 COMMANDS: Final = {
     "Tune": {
-        "tune": ("tune:app", "Tune a training script or a Python function"),
+        "tune": ("tune:app_for", "Tune a training script or a Python function"),
         "resume": ("tune:resume_app", "Continue an experiment after a crash, or with more time"),
         "init": ("init:app", "Write an experiment folder for a training script"),
         "request": ("request:app", "Stop, pause, resume or add trials, or change limits, while it runs"),
@@ -62,11 +62,11 @@ COMMANDS: Final = {
         ),
     },
     "This machine": {
-        "doctor": ("housekeeping:doctor_app", "Check versions, credentials, disk, GPUs and experiments"),
+        "doctor": ("housekeeping:doctor_app_for", "Check versions, credentials, disk, GPUs and experiments"),
         "completion": ("program:completion_app", "Print or install the completion of commands and flags"),
     },
 }
-"""Heading -> command -> (the app as ``module:name`` below this package, summary)."""
+"""Heading -> command -> (the app as ``module:name`` below this package, or its maker, and a summary)."""
 
 _NAMES: Final = {name: target for commands in COMMANDS.values() for name, target in commands.items()}
 

@@ -20,9 +20,11 @@ from tunewright.blackbox.tables.stored import TableInfo
 from tunewright.cli.exits import say
 from tunewright.cli.output import labelled, print_table
 from tunewright.cli.parsing import command_app
+from tunewright.cli.records import attribute_docs
 from tunewright.exceptions import SettingsError, UnknownNameError
 from tunewright.formatting import duration, plural
 from tunewright.methods import Method, aliases, find_method, method_names
+from tunewright.methods.settings import Setting
 from tunewright.storage import safe_name
 from tunewright.types import Json
 
@@ -190,10 +192,18 @@ def _show_method(method: Method[Any]) -> None:
     say(labelled("", f"{method.name}: {method.summary}", width=0))
     settings = method.parameters.values()
     if settings:
-        rows = [(one.name, _default_text(one.default), one.values_text) for one in settings]
-        print_table(("setting", "default", "values"), rows, wraps_last=True)
+        rows = [
+            (one.name, _default_text(one.default), one.values_text, setting_meaning(one)) for one in settings
+        ]
+        print_table(("setting", "default", "values", "meaning"), rows, wraps_last=True)
     else:
         say("It has no settings")
+
+
+def setting_meaning(setting: Setting) -> str:
+    """First paragraph of a setting's docstring; empty without source."""
+    text = attribute_docs(setting.group).get(setting.name, "").split("\n\n")[0]
+    return " ".join(text.replace("``", "").split())
 
 
 def _default_text(default: Json) -> str:

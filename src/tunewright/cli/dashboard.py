@@ -77,6 +77,10 @@ def dashboard(
         )
     if not 0 <= port < 2**16:
         raise SettingsError(f"--port {port} is not between 0 and 65535")
+    if not re.fullmatch(r"[A-Za-z0-9._~/@%+:=-]*", base_path):
+        raise SettingsError(
+            f"--base_path is the path of a URL, such as /user/anna/proxy/8050, not {base_path!r}"
+        )
     base = f"/{base_path.strip('/')}" if base_path.strip("/") else ""
     if library is None or security is None or server is None:
         raise MissingExtraError("dashboard", "The dashboard")

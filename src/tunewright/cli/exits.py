@@ -52,8 +52,9 @@ def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str
     except OSError as error:
         if error.errno not in _UNWRITABLE or "--verbose" in given:
             raise
+        place = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(
-            f"Error: {error}: free or unlock the disk, or set TUNEWRIGHT_HOME to another folder\n"
+            f"Error: {place}{error.strerror}: free or unlock the disk, or set TUNEWRIGHT_HOME to another folder\n"
         )
         code = FAILED
     raise SystemExit(code)

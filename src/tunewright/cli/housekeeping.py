@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,17 +21,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, final
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from tunewright.aws.endpoint import credentials_found
+from tunewright.backends.plugin import BackendPlugin, backend_names, find_backend
 from tunewright.callbacks.plugin import callback_from_text
 from tunewright.callbacks.results import result_rows, results_csv
 from tunewright.callbacks.tracking import export_experiment, tracker_names
 from tunewright.cli.exits import FAILED, say
+from tunewright.cli.flags import FileFlags, backend_table, explain_backend_flag
 from tunewright.cli.output import is_confirmed
-from tunewright.cli.parsing import command_app
+from tunewright.cli.parsing import chosen_value, command_app, record_app
+from tunewright.cli.records import Given, RecordCommand
 from tunewright.events import EndEvent, ResultEvent, StartEvent, decode_line
 from tunewright.exceptions import (
+    BackendError,
     JournalError,
     MissingExtraError,
     SettingsError,
@@ -78,9 +83,6 @@ repair_app = command_app(
     "repair",
     "Make an experiment with a damaged journal usable again.",
     usage="tunewright repair EXPERIMENT",
-)
-doctor_app = command_app(
-    "doctor", "Check this machine: versions, optional packages, credentials, disk, GPUs, stored experiments."
 )
 delete_app = command_app(
     "delete",
@@ -488,9 +490,55 @@ def _end_new_trials(folder: ExperimentFolder, n_trials: int) -> None:
 # --- doctor
 
 
-@doctor_app.default
-def doctor() -> int:
-    """Check this machine, without a request to a network and without showing secrets; exit code 1 if something needs a repair."""
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorFlags:
+    """What is checked beside this machine."""
+
+    backend: str | None = None
+    """Also check what this backend needs, with a job of a second."""
+
+
+def doctor_app_for(tokens: Sequence[str], *, all_backends: bool = False) -> App:
+    """Make the app of ``tunewright doctor``, with the flags of the backend that a command line names.
+
+    Parameters
+    ----------
+    tokens
+        The command line.
+    all_backends
+        Take the flags of all backends, for the completion of a shell.
+
+    Raises
+    ------
+    UnknownNameError
+        No installed package has such a backend.
+    """
+    chosen = chosen_value(tokens, "backend")
+    names = backend_names() if all_backends else [chosen] if chosen else []
+    groups: dict[str, Sequence[type]] = {"Check": [DoctorFlags, FileFlags]}
+    groups |= {f"Backend {name}": [find_backend(name).config] for name in names}
+    command = RecordCommand(
+        doctor,
+        groups,
+        explain=lambda name: explain_backend_flag(name, chosen or ""),
+        read_table=lambda name, table: backend_table(name, table, chosen or "") or {},
+        docs={
+            "backend": f"Also check what this backend needs, with a job of a second: {', '.join(backend_names())}"
+        },
+    )
+    return record_app(
+        command,
+        "doctor",
+        "Check this machine: versions, optional packages, credentials, disk, GPUs, stored experiments.",
+    )
+
+
+def doctor(given: Given) -> int:
+    """Check this machine and perhaps an engine, without showing secrets; exit code 1 if something needs a repair.
+
+    Without ``--backend`` nothing is sent to a network.
+    """
     packages, problems = _package_lines()
     sections: dict[str, list[str]] = {
         "Tunewright": [f"tunewright {package_version()} in {Path(__file__).parent.parent}", *_python_lines()],
@@ -504,8 +552,30 @@ def doctor() -> int:
     problems += trouble
     for title, lines in sections.items():
         say("\n".join([title, *(f"  {line}" for line in lines), ""]))
+    if backend := given.record(DoctorFlags).backend:
+        problems += _examined(find_backend(backend), given)
     say("\n".join(problems) if problems else "No problem was found")
     return FAILED if problems else 0
+
+
+def _examined(plugin: BackendPlugin[Any], given: Given) -> list[str]:
+    """Show what a backend finds, fact by fact; the problems with their remedies."""
+    say(f"Backend {plugin.name}")
+    problems: list[str] = []
+    n_facts = 0
+    root = home() / "experiments"
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".doctor-", dir=root, ignore_cleanup_errors=True) as folder:
+        try:
+            for finding in plugin.examine(given.record(plugin.config), Path(folder)):
+                n_facts += 1
+                say(f"  {finding.what}: {finding.found}")
+                if finding.remedy:
+                    problems.append(f"{finding.what}: {finding.remedy}")
+        except BackendError as error:
+            problems.append(str(error))
+    say("  it needs nothing that could be checked\n" if not n_facts else "")
+    return problems
 
 
 def _python_lines() -> list[str]:

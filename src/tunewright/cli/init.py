@@ -36,7 +36,7 @@ def init(
     folder
         The folder; created if it is missing. Nothing in it is overwritten.
     backend
-        Backend of the trials: local, sagemaker, simulated, or that of an installed package.
+        Backend of the trials: local, sagemaker, slurm, ray, simulated, or that of an installed package.
     script
         Training script (default: a small one is written).
     metric

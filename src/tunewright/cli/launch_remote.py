@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from tunewright.aws import prices_at
-from tunewright.backends.plugin import BackendConfig
+from tunewright.backends.plugin import BackendConfig, TunerJob
 from tunewright.backends.sagemaker import Estimate, JobSettings, estimate
 from tunewright.backends.sagemaker.config import SageMakerConfig, SageMakerPlace, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import describe_jobs, endpoint_of
 from tunewright.backends.sagemaker.settings import instance_types
+from tunewright.benchmarks.places import absolute_script
 from tunewright.callbacks.plugin import find_callback
 from tunewright.cli.confirm import confirm, settle, show_dry_run
 from tunewright.cli.exits import run_command, say
@@ -43,7 +45,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, ExperimentPlan
 from tunewright.formatting import plural
 from tunewright.remote.package import bundle_remote, check_travels
-from tunewright.storage import safe_name
+from tunewright.storage import home, safe_name, write_atomically
 from tunewright.transfer.reading import pack_evaluations
 
 NOT_FORWARDED: Final = frozenset({"dry_run"})
@@ -78,7 +80,7 @@ def launch_remote(
 ) -> None:
     """Launch the experiments that the command line asks for in tuning jobs, and exit.
 
-    Scripts have a tuning job per method and seed. Recorded tables have one per method, expensive methods one per seed.
+    Tuning jobs are SageMaker training jobs, or jobs of the backend's own engine if that runs tuners. Scripts have a tuning job per method and seed. Recorded tables have one per method, expensive methods one per seed.
 
     Parameters
     ----------
@@ -135,6 +137,8 @@ class _RemoteLaunch:
         plan = self._checked(self.launch.plan(given), dependencies)
         if confirm_flags.dry_run:
             return show_dry_run(plan[0])
+        if self.launch.config.runs_tuners:
+            return self._run_in_engine(given, _groups(plan, expensive))
         packed = pack_warm_start(given.record(RunFlags).warm_start)
         points = _packed_points(given.record(RunFlags).points)
         groups = _groups(plan, expensive)
@@ -177,11 +181,26 @@ class _RemoteLaunch:
             [self._slice(given, key, experiments, inside) for key, experiments in groups.items()]
         )
 
+    def _run_in_engine(
+        self, given: Given, groups: Mapping[tuple[str, str, int | None], Sequence[Experiment]]
+    ) -> int:
+        """Run the tuner of each slice as a job of the trials' engine, on the files of this machine."""
+        inside = {"resume": True, "yes": True}
+        slices = [self._slice(given, key, experiments, inside) for key, experiments in groups.items()]
+        for one in slices:
+            _check_new(one, is_resumed=given.record(PlanFlags).resume)
+        for one in slices:
+            settle(one.experiments[0], is_agreed=given.record(ConfirmFlags).yes)
+            _launch(one.experiments[0], one.name, [str(self.path), *one.flags])
+        return 0
+
     def _checked(self, plan: ExperimentPlan, dependencies: Sequence[Path]) -> ExperimentPlan:
         """Return the experiments that can run; refuse scripts that a tuning job would not have."""
         if self.launch.is_simulated:
             return plan.validated(skip=say)
         plan = plan.validated()
+        if self.launch.config.runs_tuners:
+            return plan
         for script in dict.fromkeys(experiment.real_benchmark.script for experiment in plan):
             check_travels(script, self.path, dependencies)
         return plan
@@ -226,9 +245,10 @@ class _RemoteLaunch:
         config = [text for text in given.values.get("config", ()) if not is_flag_file(text)]
         replaced = {**inside, "method": label, "config": config}
         if not self.launch.is_simulated:
+            replaced["benchmark"] = benchmark
+        if not self.launch.is_simulated and not self.launch.config.runs_tuners:
             dependencies = given.record(ScriptFlags).dependencies
             replaced["dependencies"] = [Path(one).name for one in dependencies]
-            replaced["benchmark"] = benchmark
         if seed is not None:
             replaced |= {"start_seed": seed, "num_seeds": 1}
         flags = given.command_line(forwarded_names(self.launch), replaced)
@@ -249,6 +269,8 @@ def _tuning_jobs(place: SageMakerPlace, instance_type: str, n_jobs: int) -> Esti
 
 def remote_command(launch: Launch, run: Callable[[Given], int]) -> RecordCommand:
     """Make the command of ``launch_remote.py``: the flags of ``hpo_main.py``, and those of tuning jobs."""
+    if launch.config.runs_tuners:
+        return launch.command(run)
     return launch.command(run, {"Tuning jobs": [LaunchFlags, *tuning_job_records(launch.config)]})
 
 
@@ -302,6 +324,9 @@ def launch_experiment(experiment: Experiment, given: Given) -> int:
         The service cannot be used.
     """
     benchmark, confirm_flags = experiment.real_benchmark, given.record(ConfirmFlags)
+    if experiment.backend.runs_tuners:
+        _check_new(SlicePlan.of(experiment, ()), is_resumed=given.record(PlanFlags).resume)
+        return _launch_in_engine(experiment, is_agreed=confirm_flags.yes)
     script = Path(benchmark.script)
     if not script.is_file():
         raise SettingsError(f"--remote takes the path of a script, not {benchmark.script!r}")
@@ -342,6 +367,52 @@ def launch_experiment(experiment: Experiment, given: Given) -> int:
             tuner_role=tuner.tuner_role,
         )
         return slices.run([SlicePlan.of(experiment, ())])
+
+
+def _launch_in_engine(experiment: Experiment, *, is_agreed: bool) -> int:
+    """Run the tuner of one experiment as a job of the trials' engine, on the files of this machine."""
+    experiment = settle(experiment, is_agreed=is_agreed)
+    benchmark = experiment.real_benchmark
+    benchmark = benchmark.replace(
+        script=absolute_script(benchmark.script),
+        dependencies=tuple(str(Path(one).absolute()) for one in benchmark.dependencies),
+    )
+    name = SlicePlan.of(experiment, ()).name
+    main = _tuner_folder(experiment.tag, name) / "hpo_main.py"
+    main.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(main, _MAIN)
+    stored = replace(experiment, benchmark=benchmark).to_json()
+    write_atomically(main.with_name(_EXPERIMENT), json.dumps(stored))
+    _launch(experiment, name, [str(main)])
+    return 0
+
+
+def _check_new(plan: SlicePlan, *, is_resumed: bool) -> None:
+    """Raise an error for a slice that was launched before, unless it is resumed."""
+    tag = plan.experiments[0].tag
+    if _tuner_folder(tag, plan.name).exists() and not is_resumed:
+        raise SettingsError(
+            f"Launched before under the tag {tag}: {plan.name}. Continue with --resume, or give another --experiment_tag"
+        )
+
+
+def _launch(experiment: Experiment, name: str, command: Sequence[str]) -> None:
+    """Run a Python program as a tuner's job of an engine."""
+    tuner = TunerJob(
+        name=safe_name(f"tuner-{experiment.tag}-{name}"),
+        command=(sys.executable, *command),
+        cwd=Path.cwd(),
+        folder=_tuner_folder(experiment.tag, name),
+    )
+    say(experiment.plugin.launch(experiment.backend, tuner))
+    say(
+        f"Follow it with: tunewright list --experiment_tag {experiment.tag}, tunewright dashboard {experiment.tag}"
+    )
+
+
+def _tuner_folder(tag: str, name: str) -> Path:
+    """The folder of a tuner's job: its script and its output."""
+    return home() / "remote" / safe_name(tag, "experiment tag") / name
 
 
 def pack_warm_start(sources: Sequence[str]) -> dict[str, bytes]:

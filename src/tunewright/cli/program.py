@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from cyclopts import App
 
@@ -12,6 +12,9 @@ from tunewright.cli import COMMANDS
 from tunewright.cli.exits import say
 from tunewright.cli.parsing import command_app, run_app
 from tunewright.exceptions import SettingsError
+
+_OF_BACKENDS: Final = frozenset({"tune", "doctor"})
+"""Commands whose flags depend on ``--backend``; their targets are functions that make their apps."""
 
 completion_app = command_app(
     "completion",
@@ -37,26 +40,26 @@ def program(tokens: Sequence[str] = ()) -> App:
     Parameters
     ----------
     tokens
-        The command line: the flags of ``tune`` depend on its ``--backend``. Empty: the app has all flags.
+        The command line: flags of some commands depend on its ``--backend``. Empty: the app has all flags.
     """
     app = command_app(
         "tunewright", "Distributed hyperparameter optimisation whose trials are real training jobs."
     )
     for commands in COMMANDS.values():
         for name, (target, _) in commands.items():
-            if name != "tune":
+            if name not in _OF_BACKENDS:
                 app.command(f"{__package__}.{target}", name=name)
-    if not tokens:
-        app.command(_load_tune()((), all_backends=True))
-    elif tokens[0] == "tune":
-        app.command(_load_tune()(tokens))
+            elif not tokens:
+                app.command(_load_maker(target)((), all_backends=True))
+            elif tokens[0] == name:
+                app.command(_load_maker(target)(tokens))
     return app
 
 
-def _load_tune() -> Callable[..., App]:
-    """The maker of the app of ``tunewright tune``."""
-    module = importlib.import_module("tunewright.cli.tune")
-    return cast("Callable[..., App]", module.app_for)
+def _load_maker(target: str) -> Callable[..., App]:
+    """The function that makes an app with the flags of a backend."""
+    module, _, name = target.partition(":")
+    return cast("Callable[..., App]", getattr(importlib.import_module(f"{__package__}.{module}"), name))
 
 
 @completion_app.default

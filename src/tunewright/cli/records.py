@@ -18,6 +18,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, Union, cast, final, get_args, get_origin, get_type_hints
@@ -166,9 +167,9 @@ class RecordCommand:
         if name in self._docs:
             return self._docs[name]
         for record in self._records:
-            for flag in _flags(record):
-                if flag.name == name:
-                    return _attribute_docs(record).get(flag.field)
+            docs = _flag_docs(record)
+            if name in docs:
+                return docs[name]
         return None
 
 
@@ -326,7 +327,14 @@ def _metavar_of_text(flag: _Flag) -> str | None:
     return flag.name.rpartition("_")[2].upper() if is_text else None
 
 
-def _attribute_docs(record: type) -> dict[str, str]:
+@cache
+def _flag_docs(record: type) -> dict[str, str | None]:
+    """Docstrings of the fields of a record by the names of their flags; read once, as it means parsing modules."""
+    docs = attribute_docs(record)
+    return {flag.name: docs.get(flag.field) for flag in _flags(record)}
+
+
+def attribute_docs(record: type) -> dict[str, str]:
     """Docstrings of a dataclass's fields, from its source; empty without source."""
     docs: dict[str, str] = {}
     for kind in reversed(record.__mro__[:-1]):

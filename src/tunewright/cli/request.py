@@ -13,9 +13,12 @@ from tunewright.cli.exits import say
 from tunewright.cli.parsing import command_app
 from tunewright.events import RequestEvent, decode_line
 from tunewright.exceptions import SettingsError
-from tunewright.experiments.remote_marker import live_marker
+from tunewright.experiments.remote_marker import RemoteMarker, live_marker
 from tunewright.formatting import request_text, seconds_of
 from tunewright.journal import is_locked
+from tunewright.remote.launch import open_launch
+from tunewright.remote.mirror import fetch_views, send_request
+from tunewright.remote.mirror import withdraw_request as withdraw_stored
 from tunewright.requests import (
     ChangeLimits,
     PauseTrial,
@@ -32,7 +35,12 @@ from tunewright.requests import (
 from tunewright.storage import ExperimentFolder, find_experiment
 
 _LOOK: Final = 0.1  # seconds between two looks at the journal
+_REMOTE_LOOK: Final = 2.0  # seconds between two looks at S3
 _WAIT: Final = 10.0
+_Experiment = Annotated[str, Parameter(help="The experiment.")]
+_Trial = Annotated[NonNegativeInt, Parameter(help="Number of the trial.")]
+_Reason = Annotated[str, Parameter(help="Remark that is stored.")]
+_Wait = Annotated[NonNegativeFloat, Parameter(help="Seconds to wait for the answer.")]
 
 app = command_app(
     "request",
@@ -43,25 +51,19 @@ app = command_app(
 
 @app.command(name="stop", help="Stop a trial, or the experiment.")
 def stop(
-    experiment: str,
+    experiment: _Experiment,
     trial: NonNegativeInt | None = None,
     /,
     *,
-    reason: str = "",
-    wait: NonNegativeFloat = _WAIT,
+    reason: _Reason = "",
+    wait: _Wait = _WAIT,
 ) -> int:
     """Stop a trial, or the experiment.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     trial
         Number of a running trial (default: the whole experiment).
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
     """
     if trial is None:
         return _send(
@@ -71,67 +73,33 @@ def stop(
 
 
 @app.command(name="pause", help="Pause a running trial; its checkpoint is kept.")
-def pause(
-    experiment: str, trial: NonNegativeInt, /, *, reason: str = "", wait: NonNegativeFloat = _WAIT
-) -> int:
-    """Pause a running trial.
-
-    Parameters
-    ----------
-    experiment
-        The experiment.
-    trial
-        Number of the trial.
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
-    """
+def pause(experiment: _Experiment, trial: _Trial, /, *, reason: _Reason = "", wait: _Wait = _WAIT) -> int:
+    """Pause a running trial."""
     text = f"Trial {trial} pauses until a request resumes it; the method does without it meanwhile"
     return _send(experiment, PauseTrial(trial_id=trial, reason=reason), text, wait)
 
 
 @app.command(name="resume", help="Resume a trial that a request has paused.")
-def resume(
-    experiment: str, trial: NonNegativeInt, /, *, reason: str = "", wait: NonNegativeFloat = _WAIT
-) -> int:
-    """Resume a trial that a request has paused.
-
-    Parameters
-    ----------
-    experiment
-        The experiment.
-    trial
-        Number of the trial.
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
-    """
+def resume(experiment: _Experiment, trial: _Trial, /, *, reason: _Reason = "", wait: _Wait = _WAIT) -> int:
+    """Resume a trial that a request has paused."""
     text = f"Trial {trial} goes on as soon as a worker is free"
     return _send(experiment, ResumeTrial(trial_id=trial, reason=reason), text, wait)
 
 
 @app.command(name="try", help="Try a configuration before the method's own ones.")
 def try_config(
-    experiment: str,
+    experiment: _Experiment,
     /,
     *values: Annotated[str, Parameter(name="NAME=VALUE")],
-    reason: str = "",
-    wait: NonNegativeFloat = _WAIT,
+    reason: _Reason = "",
+    wait: _Wait = _WAIT,
 ) -> int:
     """Try a configuration before the method's own ones.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     values
         Hyperparameters; those that are not given have their defaults.
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
     """
     config: dict[str, str | int | float | bool] = {}
     for text in values:
@@ -145,22 +113,20 @@ def try_config(
 
 @app.command(name="limits", help="Change limits, for this session and later ones.")
 def limits(
-    experiment: str,
+    experiment: _Experiment,
     /,
     *,
     max_wallclock_time: Annotated[str | None, Parameter(show_default=False)] = None,
     max_num_trials: PositiveInt | None = None,
     max_num_evaluations: PositiveInt | None = None,
     max_cost: PositiveFloat | None = None,
-    reason: str = "",
-    wait: NonNegativeFloat = _WAIT,
+    reason: _Reason = "",
+    wait: _Wait = _WAIT,
 ) -> int:
     """Change limits.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     max_wallclock_time
         Seconds, or a time such as 10m or 2h, on the experiment's clock.
     max_num_trials
@@ -169,10 +135,6 @@ def limits(
         Number of reports.
     max_cost
         Dollars of all runs.
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
     """
     try:
         seconds = None if max_wallclock_time is None else seconds_of(max_wallclock_time)
@@ -190,20 +152,14 @@ def limits(
 
 @app.command(name="workers", help="Change the number of trials at the same time.")
 def workers(
-    experiment: str, n_workers: PositiveInt, /, *, reason: str = "", wait: NonNegativeFloat = _WAIT
+    experiment: _Experiment, n_workers: PositiveInt, /, *, reason: _Reason = "", wait: _Wait = _WAIT
 ) -> int:
     """Change the number of trials at the same time.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     n_workers
         The new number; running trials go on.
-    reason
-        Remark that is stored.
-    wait
-        Seconds to wait for the answer.
     """
     text = f"Up to {n_workers} trials run at the same time; running ones go on"
     return _send(experiment, SetWorkers(n_workers=n_workers, reason=reason), text, wait)
@@ -211,42 +167,41 @@ def workers(
 
 @app.command(name="note", help="Write a note into the journal, on a trial or on the experiment.")
 def note(
-    experiment: str,
+    experiment: _Experiment,
     text: str,
     /,
     *,
     trial: NonNegativeInt | None = None,
-    wait: NonNegativeFloat = _WAIT,
+    wait: _Wait = _WAIT,
 ) -> int:
     """Write a note into the journal.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     text
         The note.
     trial
         Number of the trial that it is on (default: the experiment).
-    wait
-        Seconds to wait for the answer.
     """
     return _send(experiment, WriteNote(text=text, trial_id=trial), "The note is stored", wait)
 
 
 @app.command(name="cancel", help="Take back a request that no tuner has taken yet.")
-def cancel(experiment: str, number: str, /) -> int:
+def cancel(experiment: _Experiment, number: str, /) -> int:
     """Take back a request that no tuner has taken yet.
 
     Parameters
     ----------
-    experiment
-        The experiment.
     number
         Id of the request, as it was printed.
     """
     folder = find_experiment(experiment)
-    if not withdraw_request(folder, number):
+    if marker := live_marker(folder.path):
+        with open_launch(marker.tag) as launch:
+            is_withdrawn = withdraw_stored(launch, folder, marker.name, number)
+    else:
+        is_withdrawn = withdraw_request(folder, number)
+    if not is_withdrawn:
         raise SettingsError(f"No request {number} waits in {folder.name}")
     say(f"Taken back: {number}")
     return 0
@@ -256,10 +211,7 @@ def _send(experiment: str, request: Request, effect: str, wait: float) -> int:
     """Write a request, say its effect, and print what the tuner has done or why it refuses."""
     folder = find_experiment(experiment)
     if marker := live_marker(folder.path):
-        raise SettingsError(
-            f"Requests do not reach tuning jobs: {folder.name} runs {marker.text()}. "
-            f"To stop it: tunewright remote stop {marker.tag}"
-        )
+        return _send_remotely(folder, marker, request, effect, wait)
     size = _size(folder.journal_path)
     number = write_request(folder, request)
     say(f"Request to {folder.name}: {effect}")
@@ -274,6 +226,31 @@ def _send(experiment: str, request: Request, effect: str, wait: float) -> int:
             say(f"The request waits: the tuner has not taken it yet. {_choices(folder, number)}")
             return 0
         time.sleep(_LOOK)
+    return _say_done(event)
+
+
+def _send_remotely(
+    folder: ExperimentFolder, marker: RemoteMarker, request: Request, effect: str, wait: float
+) -> int:
+    """Put a request into S3 for the tuner in a tuning job, and fetch its journal until the request is in it."""
+    journal = folder.journal_path
+    size, deadline = _size(journal), time.monotonic() + wait
+    with open_launch(marker.tag) as launch:
+        number = send_request(launch, folder, marker.name, request)
+        say(f"Request to {folder.name}, in the tuning job of {marker.name}: {effect}")
+        while (event := _answer(journal, size, number)) is None:
+            if time.monotonic() >= deadline:
+                say(
+                    f"The request waits in S3, where the tuner looks every few seconds while its job runs. Look again: tunewright "
+                    f"remote fetch {marker.tag}; take back: tunewright request cancel {folder.name} {number}"
+                )
+                return 0
+            time.sleep(_REMOTE_LOOK)
+            fetch_views(launch, [one for one in launch.look() if one.slice.name == marker.name])
+    return _say_done(event)
+
+
+def _say_done(event: RequestEvent) -> int:
     if not event.done:
         raise SettingsError(f"Refused: {event.reason}")
     say(f"Done: {request_text(event)}")

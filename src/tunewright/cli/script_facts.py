@@ -29,6 +29,8 @@ from tunewright.metric import looks_maximised, looks_minimised
 _Entries: TypeAlias = dict[str, ast.expr]
 """Keys of a mapping in the script, and the expressions of their values."""
 
+_CALLBACK: Final = "TunewrightCallback"
+"""Class of the callbacks in `tunewright.integrations`."""
 _RESOURCE: Final = re.compile(
     r"^((max|num|n|total|train|num_train|training|boost|num_boost|boosting|current|global)_)?"
     r"(epoch|step|iter|iteration|round|timestep|tree|estimator|fold|rung)s?$",
@@ -298,7 +300,24 @@ class _Script:
                 found.append((call, self._keywords(call)))
             elif leaf(call.func) in {"print", "write"} and self._has_marker(call):
                 found.append((call, self._printed(call)))
+            elif leaf(call.func) == _CALLBACK:
+                found.append((call, self._of_callback(call)))
         return found
+
+    def _of_callback(self, call: ast.Call) -> _Entries:
+        """Entries of the reports of a callback of `tunewright.integrations`."""
+        metrics = next((keyword.value for keyword in call.keywords if keyword.arg == "metrics"), None)
+        given = call.args[0] if call.args else metrics
+        nodes = (
+            given.keys
+            if isinstance(given, ast.Dict)
+            else given.elts
+            if isinstance(given, ast.List | ast.Tuple)
+            else [given]
+        )
+        resource = "round" if self._tree.imports & {"xgboost", "lightgbm"} else "epoch"
+        names = [*(self._tree.constant(node) for node in nodes), resource]
+        return {name: ast.Constant(None) for name in names if isinstance(name, str)}
 
     def _has_marker(self, call: ast.Call) -> bool:
         names = [node for node in ast.walk(call) if isinstance(node, ast.Name | ast.Attribute)]
@@ -399,8 +418,8 @@ class _Script:
 
     @property
     def is_repeated(self) -> bool:
-        """Whether reports are made in a loop, or in a function that a library calls."""
-        return bool(self._contexts)
+        """Whether reports are made in a loop, or in a function or an object that a library calls."""
+        return bool(self._contexts) or any(leaf(call.func) == _CALLBACK for call, _ in self._reports)
 
     @cached_property
     def loops(self) -> list[_Loop]:

@@ -41,7 +41,7 @@ from tunewright.formatting import (
     stored_facts,
     value_text,
 )
-from tunewright.history import History, known_resource, n_known_trials
+from tunewright.history import History, KnownResults, known_resource
 from tunewright.journal import read_events
 from tunewright.requests import action_of, arguments_of, read_requests
 from tunewright.storage import ExperimentFolder, experiments, find_experiment
@@ -223,7 +223,7 @@ def _request_lines(outcome: Outcome) -> list[tuple[str, str]]:
 def _counts_text(outcome: Outcome) -> str:
     """Count trials by status, and those that began with known results."""
     counts = ", ".join(f"{n} {status}" for status, n in outcome.counts.items() if n) or "none"
-    n_known = n_known_trials(outcome.history)
+    n_known = KnownResults().n_trials(outcome.history)
     return f"{counts}; {n_known} of them with known results" if n_known else counts
 
 

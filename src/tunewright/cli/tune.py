@@ -10,7 +10,7 @@ from cyclopts import App
 from cyclopts.types import NonNegativeInt, PositiveInt
 
 from tunewright.aws import ServiceError, choose_bucket, open_session, resolve_endpoint
-from tunewright.backends.plugin import BenchmarkDefinition, backend_names, find_backend
+from tunewright.backends.plugin import BackendConfig, BenchmarkDefinition, backend_names, find_backend
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.cli.confirm import settle, show_dry_run
 from tunewright.cli.exits import say
@@ -129,7 +129,7 @@ class ExperimentFlags:
     resume: bool = False
     """Skip the experiment if it is finished under this tag, continue it if it was interrupted."""
     remote: bool = False
-    """Run the experiment in a training job of its own: see tunewright remote."""
+    """Run the tuner in a job of its own: a training job (see tunewright remote), or one of the backend's engine."""
 
 
 @final
@@ -452,7 +452,9 @@ def _is_remote(tokens: Sequence[str]) -> bool:
     return "__remote" in given or chosen_value(tokens, "remote") is not None
 
 
-def _remote_records(config: type) -> list[type]:
+def _remote_records(config: type[BackendConfig]) -> list[type]:
+    if config.runs_tuners:
+        return []
     place = [record for record in tuning_job_records(config) if not record.__name__.startswith("Instance")]
     return [LaunchFlags, TunerFlags, *(record for record in place if record is not TunerFlags)]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tunewright.analysis.columns import Totals as ColumnTotals
 from tunewright.analysis.columns import columns_of
-from tunewright.analysis.importance import MOST_TRIALS, importance
+from tunewright.analysis.importance import MOST_TRIALS, Importance, importance
 from tunewright.analysis.one_run import OneRun, TrialRecord
 from tunewright.analysis.results import info_from
 from tunewright.dashboard.feed import ExperimentFeed, FeedTrial
@@ -95,9 +95,9 @@ class Hypervolume(TypedDict):
     text: str
 
 
-def importance_document(
+def estimate_importance(
     folder: ExperimentFolder, metadata: ExperimentMetadata, feed: ExperimentFeed
-) -> ImportanceDocument:
+) -> Importance:
     """Importance of the hyperparameters, by `tunewright.analysis.importance.importance`.
 
     Raises
@@ -107,7 +107,11 @@ def importance_document(
     MissingExtraError
         scikit-learn is not installed.
     """
-    found = importance(_one_run(folder, metadata, feed))
+    return importance(_one_run(folder, metadata, feed))
+
+
+def importance_document(found: Importance) -> ImportanceDocument:
+    """Importance of the hyperparameters, in parts of that of all."""
     total = math.fsum(max(0.0, value) for value in found.mean.values()) or 1.0
     trust = "Uncertain: the model explains only" if found.is_weak else "The model explains"
     return {
@@ -294,14 +298,12 @@ def hypervolume_document(metadata: ExperimentMetadata, feed: ExperimentFeed) -> 
 
 def _results(metadata: ExperimentMetadata, feed: ExperimentFeed) -> tuple[Floats, Floats, Floats]:
     """Times, trials and losses of the results that count, in their order."""
-    metrics, bounds, names = metadata.metrics, metadata.bounds, feed.curve_names
+    metrics, bounds = metadata.metrics, metadata.bounds
     rows: list[tuple[float, int, int, list[float]]] = []
     for trial in feed.trials:
         for place, (time, offset) in enumerate(zip(trial.times, trial.offsets, strict=True)):
             values = {
-                name: value
-                for name, column in zip(names, trial.values, strict=True)
-                if isinstance(value := column[place], float | int)
+                name: value for name, column in trial.values.items() if (value := column[place]) is not None
             }
             if all(bound.is_met(values) for bound in bounds):
                 rows.append((time, offset, trial.id, [metric.loss_of(values) for metric in metrics]))

@@ -49,6 +49,10 @@ class LogText(TypedDict):
     """Position of the end: bytes of each file so far, joined by hyphens; a page gives it back as it is."""
     is_whole: bool
     """Whether nothing is left out between the position that was asked for and the text."""
+    error: str
+    """Why the rest cannot be read; empty if it can."""
+    is_remote: bool
+    """Whether a service holds the output, which is read only when a page asks for it."""
 
 
 class TrialDetail(TypedDict):
@@ -172,6 +176,8 @@ def read_log(folder: ExperimentFolder, trial_id: int, after: str) -> LogText | N
         "text": b"".join(reversed(parts)).decode("utf-8", "replace"),
         "offset": "-".join(map(str, reversed(sizes))),
         "is_whole": is_whole,
+        "error": "",
+        "is_remote": False,
     }
 
 

@@ -224,7 +224,7 @@ def experiment_row(stored: Stored, feed: ExperimentFeed) -> Row:
     """The row of an experiment."""
     metadata, totals, best = stored.metadata, feed.totals, feed.best
     limits = used_limits(stored, feed)
-    share = _share(limits)
+    share = _share(limits, _n_training(stored, feed))
     is_running = stored.status.is_running
     to_go = None
     if is_running and share is not None and _LEAST_SHARE <= share < 1.0:
@@ -315,12 +315,11 @@ def _command(status: ExperimentStatus) -> str:
 
 
 def used_limits(stored: Stored, feed: ExperimentFeed) -> list[Limit]:
-    """The limits of an experiment, and how far they are used."""
+    """The limits of an experiment, and how far they are used, as its stopping criterion counts: trials from their start on."""
     totals, limits = feed.totals, stored.metadata.limits
-    n_running = totals["n_running"] - feed.n_running_known if stored.status.is_running else 0
     used: Mapping[str, tuple[float | None, float]] = {
         "max_wallclock_time": (limits.max_wallclock_time, _now(stored, feed)),
-        "max_num_trials": (limits.max_num_trials, totals["n_trials"] - feed.n_known_trials - n_running),
+        "max_num_trials": (limits.max_num_trials, totals["n_trials"] - feed.n_known_trials),
         "max_num_evaluations": (
             limits.max_num_evaluations,
             totals["n_results"] - feed.n_known_results,
@@ -341,9 +340,15 @@ def _now(stored: Stored, feed: ExperimentFeed) -> float:
     return feed.time + max(0.0, time.time() - feed.wall)
 
 
-def _share(limits: Sequence[Limit]) -> float | None:
+def _n_training(stored: Stored, feed: ExperimentFeed) -> int:
+    """Trials that run, without those whose results are known."""
+    return feed.totals["n_running"] - feed.n_running_known if stored.status.is_running else 0
+
+
+def _share(limits: Sequence[Limit], n_training: int) -> float | None:
+    """Part of an experiment that is done; trials that run are not."""
     shares = [
-        min(1.0, limit["used"] / limit["value"])
+        min(1.0, (limit["used"] - n_training * (limit["name"] == "max_num_trials")) / limit["value"])
         for limit in limits
         if limit["value"] and limit["name"] in _PACES
     ]
@@ -355,7 +360,7 @@ def _progress_text(limits: Sequence[Limit], n_trials: int, n_results: int) -> st
     spent = next((limit for limit in limits if limit["name"] == "max_wallclock_time"), None)
     begin = [f"{duration(spent['used'])} of {duration(spent['value'])}"] if spent else []
     most = next((limit for limit in limits if limit["name"] == "max_num_trials"), None)
-    trials = f"{n_trials} of {most['value']:g} trials" if most else plural(n_trials, "trial")
+    trials = f"{most['used']:g} of {most['value']:g} trials" if most else plural(n_trials, "trial")
     return ", ".join([*begin, trials, plural(n_results, "result")])
 
 

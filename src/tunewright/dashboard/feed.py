@@ -35,6 +35,7 @@ from tunewright.events import (
     RequestAction,
     RequestEvent,
     ResultEvent,
+    ServiceEvent,
     SessionEvent,
     StartEvent,
     decode_line,
@@ -55,11 +56,12 @@ BEST_CURVES: Final = 500
 """Further trials with a curve: those that are or were among so many best ones."""
 _SAMPLE: Final = 250
 """Further trials with a curve each time that the number of trials doubles, evenly spaced."""
-_CHUNK: Final = 16 * 1024 * 1024  # bytes that are decoded at once
+_CHUNK: Final = 256 * 1024  # bytes that are decoded at once: their events stay in the cache of the processor
 _OWN: Final = "st_"  # values that reports add themselves
 _NEW_WORKERS: Final = RequestAction.SET_WORKERS.encode()
 _NEWLINE: Final = 10
 _CONTINUE: Final = ReportDecision.CONTINUE  # looked up once
+_NAN: Final = math.nan
 _MARK: Final = 512  # bytes at the beginning and the end of the part that was read, by which it is recognised
 
 
@@ -148,6 +150,15 @@ class Totals(TypedDict):
     cost: float
 
 
+class Summary(TypedDict):
+    """The part of a journal that the overview shows: a page has it before the trials."""
+
+    time: float
+    wall: float
+    best: list[BestStep]
+    totals: Totals
+
+
 class Sampled(TypedDict):
     """Trials whose curves are sent."""
 
@@ -185,8 +196,8 @@ class FeedTrial:
     changed: int = 0
     status: str = TrialStatus.RUNNING
     resources: list[int] = field(default_factory=list[int])
-    values: list[list[Number | None]] = field(default_factory=list[list[Number | None]])
-    """Of each curve metric, a list."""
+    values: dict[str, list[float | None]] = field(default_factory=dict[str, list[float | None]])
+    """By curve metric, as reported."""
     times: list[float] = field(default_factory=list[float])
     offsets: list[int] = field(default_factory=list[int])
     last: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -223,11 +234,15 @@ class FeedTrial:
             "rung": self.rung,
         }
 
-    def curve(self, names: Sequence[str], begin: int) -> Curve:
+    def curve(self, begin: int) -> Curve:
         """Points from a number on."""
         return {
             "resource": self.resources[begin:],
-            "values": {name: values[begin:] for name, values in zip(names, self.values, strict=True)},
+            "values": {
+                # NaN compares as false
+                name: [v if v is None or -math.inf < v < math.inf else str(v) for v in values[begin:]]
+                for name, values in self.values.items()
+            },
             "time": self.times[begin:],
         }
 
@@ -291,7 +306,7 @@ class ExperimentFeed:
     ) -> None:
         self.path = path
         self._n_workers = n_workers or sys.maxsize
-        self._metric = metrics[0]
+        self._first = metrics[0].name
         self._is_maximised = metrics[0].goal is Goal.MAXIMIZE
         self._names = tuple(dict.fromkeys([*(m.name for m in metrics), *(c.name for c in constraints)]))
         self._constraints = tuple(constraints)
@@ -427,6 +442,8 @@ class ExperimentFeed:
         elif isinstance(event, DropEvent):
             text = f"The checkpoint of resource {event.resource} was given up"
             self._note(event, offset, "drop", event.trial_id, text)
+        elif isinstance(event, ServiceEvent):
+            self._note(event, offset, event.name, event.trial_id, event.text)
         elif isinstance(event, Header):
             self.header = event
 
@@ -437,7 +454,7 @@ class ExperimentFeed:
         known = event.note.get(KNOWN)
         if trial_id == len(self.trials):
             trial = FeedTrial(trial_id, event.config, event.t, is_known=bool(known), begun=offset)
-            trial.values = [[] for _ in self._names]
+            trial.values = {name: [] for name in self._names}
             self.trials.append(trial)
             self.n_known_trials += trial.is_known
             if _is_sampled(trial_id):
@@ -522,32 +539,31 @@ class ExperimentFeed:
             self._add_cost(trial, event.cost)
         if event.retry and (run := self._open.get(trial.id)) is not None and event.retry > run.retry:
             self._retry(event, offset)
-        decision = event.decision
-        if decision not in ACCEPTED:
-            return
-        metrics = event.metrics
-        trial.last = metrics
+        if event.decision is not _CONTINUE:
+            if event.decision not in ACCEPTED:
+                return
+            trial.is_leaving = True
+            trial.rung = event.resource
+        metrics = trial.last = event.metrics
         trial.resources.append(event.resource)
         trial.times.append(event.t)
         trial.offsets.append(offset)
-        for name, values in zip(self._names, trial.values, strict=False):
-            value = metrics.get(name)
-            # NaN compares as false
-            values.append(value if value is None or -math.inf < value < math.inf else str(value))
+        for name, values in trial.values.items():
+            values.append(metrics.get(name))
         self._n_results += 1
-        self.n_known_results += trial.is_known
-        if decision is not _CONTINUE:
-            trial.is_leaving = True
-            trial.rung = event.resource
-        value = metrics.get(self._metric.name, math.nan)
+        if trial.is_known:
+            self.n_known_results += 1
+        value = metrics.get(self._first, _NAN)
         loss = -value if self._is_maximised else value
-        if loss < trial.best_loss and -math.inf < loss:
+        if loss < trial.best_loss:
             self._improve(trial, loss, event, offset)
 
     def _improve(self, trial: FeedTrial, loss: float, event: ResultEvent, offset: int) -> None:
-        if not all(bound.is_met(event.metrics) for bound in self._constraints):
+        if loss == -math.inf:
             return
-        value = event.metrics[self._metric.name]
+        if self._constraints and not all(bound.is_met(event.metrics) for bound in self._constraints):
+            return
+        value = event.metrics[self._first]
         if self._top is not None and loss < self._top[-1]:
             place = bisect_right(self._top, trial.best_loss) - 1
             is_in = place >= 0 and self._top[place] == trial.best_loss
@@ -694,7 +710,7 @@ class ExperimentFeed:
             for trial in changed:
                 begin = 0 if trial.shown_from > after else bisect_right(trial.offsets, after)
                 if trial.shown_from < math.inf and begin < len(trial.offsets):
-                    curves[str(trial.id)] = trial.curve(self._names, begin)
+                    curves[str(trial.id)] = trial.curve(begin)
             is_all = self._n_shown == len(self.trials)
             return {
                 "after": after,
@@ -708,6 +724,16 @@ class ExperimentFeed:
                 "runs": [run.row() for run in self._runs if run.changed > after],
                 "events": self.events[bisect_right(self._event_offsets, after) :],
                 "decisions": self._decisions[bisect_right(self._decision_offsets, after) :],
+                "totals": self.totals,
+            }
+
+    def summary(self) -> Summary:
+        """The totals and all steps of the best value."""
+        with self._lock:
+            return {
+                "time": self.time,
+                "wall": self.wall,
+                "best": self._best.copy(),
                 "totals": self.totals,
             }
 
@@ -732,7 +758,7 @@ class ExperimentFeed:
         """Whole curves by trial; unknown trials are left out."""
         with self._lock:
             return {
-                str(trial_id): self.trials[trial_id].curve(self._names, 0)
+                str(trial_id): self.trials[trial_id].curve(0)
                 for trial_id in trial_ids
                 if 0 <= trial_id < len(self.trials)
             }

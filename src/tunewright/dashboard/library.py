@@ -34,9 +34,12 @@ from tunewright.dashboard.feed import ExperimentFeed, open_regular
 from tunewright.dashboard.row_cache import RowCache
 from tunewright.events import Event, Header, decode_lines
 from tunewright.exceptions import JournalError, SettingsError, TunewrightError, UnknownNameError
+from tunewright.experiments.remote_marker import live_marker
 from tunewright.formatting import stored_facts
 from tunewright.journal import lock_path
 from tunewright.metadata import ExperimentMetadata, read_metadata
+from tunewright.remote.launch import open_launch
+from tunewright.remote.mirror import send_request
 from tunewright.requests import Request, write_request
 from tunewright.state import replay_history
 from tunewright.storage import ExperimentFolder, home, order_of_making, safe_name
@@ -146,6 +149,11 @@ class Entry:
         return self._stored is None or not self._stored.status.is_finished
 
     @property
+    def is_gone(self) -> bool:
+        """Whether its folder is not there any more: it was deleted or renamed."""
+        return not self.folder.metadata_path.is_file()
+
+    @property
     def metadata(self) -> ExperimentMetadata:
         """Metadata, after `look`."""
         if self._metadata is None:
@@ -159,12 +167,12 @@ class Entry:
             self.remark = text
 
     def file_request(self, request: Request) -> str:
-        """Put a request to the tuner into the experiment's folder; return its id.
+        """Put a request to the tuner into the experiment's folder, or into S3 for one in a tuning job; return its id.
 
         Raises
         ------
         NoTunerError
-            No tuner on this machine works on the experiment.
+            No tuner works on the experiment.
         SettingsError
             The request cannot work.
         TunewrightError
@@ -174,8 +182,9 @@ class Entry:
             self._looked_at = -math.inf  # the status of this moment
             self.look()
             status = self._stored.status if self._stored is not None else ExperimentStatus.INTERRUPTED
-        if status is ExperimentStatus.RUNNING_ELSEWHERE:
-            raise NoTunerError(f"{self.folder.name} runs in a tuning job, which takes no requests from here")
+        if (marker := live_marker(self.folder.path)) is not None:
+            with open_launch(marker.tag) as launch:
+                return send_request(launch, self.folder, marker.name, request)
         if status is not ExperimentStatus.RUNNING:
             raise NoTunerError(
                 f"{self.folder.name} does not run ({status}): continue it with tunewright resume {self.folder.name}"

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from tunewright.aws import choose_bucket, open_session
 from tunewright.dashboard.library import Library
 from tunewright.exceptions import TunewrightError
 from tunewright.experiments.remote_marker import live_marker
-from tunewright.remote.launch import RemoteLaunch, load_record
+from tunewright.remote.launch import open_launch
 from tunewright.remote.mirror import fetch_views
 
 INTERVAL: Final = 30.0
@@ -37,21 +36,9 @@ class RemoteSync:
         tags = {folder.tag for folder in self._library.folders() if live_marker(folder.path) is not None}
         for tag in sorted(tags):
             try:
-                remark = self._fetch_tag(tag)
+                with open_launch(tag) as launch:
+                    fetch_views(launch, launch.look())
+                remark = ""
             except (TunewrightError, OSError, ValueError) as error:
                 remark = f"The experiments of {tag} cannot be fetched again: {error}"
             self._library.set_remark(tag, remark)
-
-    def _fetch_tag(self, tag: str) -> str:
-        """Fetch a launch; return a warning, or nothing."""
-        record = load_record(tag)
-        if record is None:
-            return f"{tag} was launched from another machine: fetch it with tunewright remote fetch {tag}, with its --endpoint and --region"
-        session = open_session(record.endpoint())
-        try:
-            bucket = choose_bucket(session, record.bucket, record.bucket_terms)
-            launch = RemoteLaunch(session, bucket, tag, record.requests)
-            fetch_views(launch, launch.look())
-        finally:
-            session.close()
-        return ""

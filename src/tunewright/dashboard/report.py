@@ -91,14 +91,12 @@ def experiment_file(folder: ExperimentFolder, report: SingleReport | None) -> st
         base: document,
         f"{base}/since?after=0": feed.since(0),
     }
-    try:
-        found = importance_document(folder, metadata, feed)
-        paths[f"{base}/importance"] = found
-        names = [share["name"] for share in found["values"]]
-    except TunewrightError as error:
-        paths[f"{base}/importance"] = {"error": str(error)}
     if report is not None:
         paths[f"{base}/report"] = single_page(report)
+        paths[f"{base}/importance"] = {"error": report.unknown_importance}
+        if report.importance is not None:
+            paths[f"{base}/importance"] = importance_document(report.importance)
+            names = list(report.importance.mean)
     if len(metadata.metrics) > 1:
         with suppress(TunewrightError):
             paths[f"{base}/hypervolume"] = hypervolume_document(metadata, feed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import html
 import ipaddress
 import re
 import socket
@@ -19,7 +20,7 @@ from typing import Final, final
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TOKEN_HEADER: Final = "x-tunewright-token"  # noqa: S105 - the header's name
@@ -28,6 +29,15 @@ _MAX_ADDRESS: Final = 8 * 1024
 _MAX_STREAMS: Final = 64
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_PAGE: Final = """\
+<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Tunewright</title>
+<link rel="stylesheet" href="assets/style.css"></head>
+<body><main class="page"><h1 class="title">Tunewright</h1><p class="warning">{text}.</p></main></body>
+</html>
+"""
+"""The answer to a person who may not open the page."""
 _HOST: Final = re.compile(r"\[[0-9a-fA-F:.]+\](:\d+)?|[A-Za-z0-9._-]+(:\d+)?")
 
 
@@ -135,7 +145,9 @@ class Guard:
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
         if refusal is not None:
-            await refusal(scope, receive, send_safely)
+            await refusal.response(is_page=_is_page(scope, headers))(scope, receive, send_safely)
+        elif _shows_token(scope):
+            await self._with_cookie(RedirectResponse("./", 303), headers)(scope, receive, send_safely)
         elif scope["path"].endswith("/stream"):
             await self._stream(scope, receive, send_safely)
         else:
@@ -144,7 +156,7 @@ class Guard:
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._n_streams >= self._safety.max_streams:
             text = f"There are {self._n_streams} open streams already: close other pages of the dashboard"
-            await _error(503, text, {"Retry-After": "5"})(scope, receive, send)
+            await JSONResponse({"error": text}, 503, {"Retry-After": "5"})(scope, receive, send)
             return
         self._n_streams += 1
         try:
@@ -152,28 +164,25 @@ class Guard:
         finally:
             self._n_streams -= 1
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> _Refusal | None:
         """The answer to a request that is not allowed; None if it is."""
         host = headers.get("host", "")
         if not _HOST.fullmatch(host):
-            return _error(400, "The Host header is missing or not valid")
+            return _Refusal(400, "The Host header is missing or not valid")
         name = host_name(host)
         if not self._safety.is_known_host(name):
             text = f"The dashboard does not answer for {name}: start it with --allowed_host {name} if it is yours"
-            return _error(421, text)
+            return _Refusal(421, text)
         if len(scope["path"]) + len(scope["query_string"]) > _MAX_ADDRESS:
-            return _error(414, "The address is too long")
+            return _Refusal(414, "The address is too long")
         path = _inner_path(scope)
         if path.startswith("/assets/"):
             return None  # files of the package; a page without cookies cannot send the token with them
         if not self._has_token(scope, headers, path):
             text = "The token is missing or wrong: open the address that tunewright dashboard printed"
-            return _error(401, text)
+            return _Refusal(401, text)
         if scope["method"] not in {"GET", "HEAD"}:
             return self._refused_change(headers, host)
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        if path == "/" and "token" in query and "embedded" not in query:
-            return self._with_cookie(RedirectResponse("./", 303), headers)
         return None
 
     def _has_token(self, scope: Scope, headers: Headers, path: str) -> bool:
@@ -188,21 +197,21 @@ class Guard:
         expected = self._safety.token.encode()
         return any(hmac.compare_digest(one.encode("utf-8", "replace"), expected) for one in given)
 
-    def _refused_change(self, headers: Headers, host: str) -> Response | None:
+    def _refused_change(self, headers: Headers, host: str) -> _Refusal | None:
         """The answer to a request that changes something, unless it comes from the dashboard's own page."""
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         is_own = origin is None or urlsplit(origin).netloc == host
         name = "" if origin is None else urlsplit(origin).hostname or ""
         is_proxied = bool(name) and not self._safety.allowed_hosts.isdisjoint({name, "*"})
         if site not in {None, "same-origin", "none"} or not (is_own or is_proxied):
-            return _error(403, "The request comes from a page of another site")
+            return _Refusal(403, "The request comes from a page of another site")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            return _error(415, "The body must be JSON")
+            return _Refusal(415, "The body must be JSON")
         length = headers.get("content-length", "")
         if not length.isdecimal():
-            return _error(411, "The length of the body is missing")
+            return _Refusal(411, "The length of the body is missing")
         if int(length) > _MAX_BODY:
-            return _error(413, f"The body has more than {_MAX_BODY} bytes")
+            return _Refusal(413, f"The body has more than {_MAX_BODY} bytes")
         return None
 
     def _with_cookie(self, response: Response, headers: Headers) -> Response:
@@ -216,6 +225,34 @@ class Guard:
             secure=is_https,
         )
         return response
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An answer to a request that is not allowed."""
+
+    status: int
+    text: str
+    """Cause and remedy, in one sentence."""
+
+    def response(self, *, is_page: bool) -> Response:
+        """The answer: a page for a person, a document for a program."""
+        if is_page:
+            return HTMLResponse(_PAGE.format(text=html.escape(self.text)), self.status)
+        return JSONResponse({"error": self.text}, self.status)
+
+
+def _is_page(scope: Scope, headers: Headers) -> bool:
+    """Whether a browser opens the page itself."""
+    return _inner_path(scope) == "/" and "text/html" in headers.get("accept", "")
+
+
+def _shows_token(scope: Scope) -> bool:
+    """Whether the address of the page has the token, which then goes into a cookie; a page in a frame keeps it."""
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    is_read = scope["method"] in {"GET", "HEAD"}
+    return is_read and _inner_path(scope) == "/" and "token" in query and "embedded" not in query
 
 
 def host_name(host: str) -> str:
@@ -250,7 +287,3 @@ def _limited(receive: Receive) -> Receive:
         return {"type": "http.disconnect"} if n_bytes > _MAX_BODY else message
 
     return receive_limited
-
-
-def _error(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"error": text}, status, headers)

@@ -32,13 +32,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tunewright.analysis.load import load
 from tunewright.analysis.report import compare, comparison_page
 from tunewright.dashboard import remote_sync
-from tunewright.dashboard.analyses import contour, hypervolume_document, importance_document
-from tunewright.dashboard.details import LogText, read_log, trial_detail
+from tunewright.dashboard.analyses import (
+    contour,
+    estimate_importance,
+    hypervolume_document,
+    importance_document,
+)
+from tunewright.dashboard.details import LogText, TrialDetail, check_trial, read_log, trial_detail
 from tunewright.dashboard.library import Entry, Library, NoTunerError
 from tunewright.dashboard.page import ASSETS, live_page
 from tunewright.dashboard.remote_sync import RemoteSync
 from tunewright.dashboard.report import report_document
 from tunewright.dashboard.security import Guard, Safety
+from tunewright.dashboard.service_logs import UNREAD, ServiceLogs, has_service_logs
 from tunewright.dashboard.streams import Watcher, encoded, experiment_stream, list_stream, log_stream
 from tunewright.exceptions import MissingExtraError, SettingsError, TunewrightError, UnknownNameError
 from tunewright.requests import Request as TunerRequest
@@ -48,7 +54,7 @@ FIRST_PORT: Final = 8080
 _PORTS: Final = 50  # that are tried from the first one on
 _MOST_CURVES: Final = 200
 _MOST_ANALYSES: Final = 64  # documents that are kept
-_NO_LOG: Final[LogText] = {"text": "", "offset": "0", "is_whole": True}
+_NO_LOG: Final[LogText] = {"text": "", "offset": "0", "is_whole": True, "error": "", "is_remote": False}
 _LIST_SECONDS: Final = 0.3
 """Seconds for which experiments are read before the first rows are sent; the others come by the stream."""
 _PING: Final = 15
@@ -78,6 +84,7 @@ class Dashboard:
         self._assets = {str(path.relative_to(ASSETS)): path.read_bytes() for path in ASSETS.rglob("*.*")}
         self._analyses: dict[tuple[str, int, int, str], bytes] = {}
         self._analysing = threading.Lock()
+        self._service_logs = ServiceLogs()
         self.is_exiting: Callable[[], bool] = lambda: False
         """Whether the server was asked to exit: then streams end, for which it waits."""
 
@@ -89,6 +96,7 @@ class Dashboard:
             Route("/api/experiments", self._list),
             Route("/api/experiments/stream", self._list_stream),
             Route(one, self._experiment),
+            Route(f"{one}/summary", self._summary),
             Route(f"{one}/since", self._since),
             Route(f"{one}/stream", self._stream),
             Route(f"{one}/curves", self._curves),
@@ -156,6 +164,10 @@ class Dashboard:
         entry = await self._entry(request)
         return await _document(lambda: entry.document(control=self.library.control))
 
+    async def _summary(self, request: Request) -> Response:
+        entry = await self._entry(request)
+        return await _document(lambda: entry.open_feed().summary())
+
     async def _since(self, request: Request) -> Response:
         entry, after = await self._entry(request), _natural(request, "after")
 
@@ -184,27 +196,46 @@ class Dashboard:
 
     async def _trial(self, request: Request) -> Response:
         entry, trial = await self._entry(request), _trial_of(request)
-        return await _document(lambda: trial_detail(entry.folder, entry.open_feed(), entry.metadata, trial))
+
+        def detail() -> TrialDetail:
+            found = trial_detail(entry.folder, entry.open_feed(), entry.metadata, trial)
+            if found["log"] is None and has_service_logs(entry.metadata):
+                found["log"] = UNREAD
+            return found
+
+        return await _document(detail)
 
     async def _log(self, request: Request) -> Response:
         entry, trial = await self._entry(request), _trial_of(request)
         after = _position(request.query_params.get("after", ""))
-        return await _document(lambda: read_log(entry.folder, trial, after) or _NO_LOG)
+        return await _document(lambda: self._read_log(entry, trial, after) or _NO_LOG)
 
     async def _log_stream(self, request: Request) -> Response:
         entry, trial = await self._entry(request), _trial_of(request)
         after = _position(request.headers.get("last-event-id") or request.query_params.get("after", ""))
 
         def read(position: str) -> LogText | None:
-            return read_log(entry.folder, trial, position)
+            return self._read_log(entry, trial, position)
 
         return _events(log_stream(self._watcher, read, after))
 
+    def _read_log(self, entry: Entry, trial: int, after: str) -> LogText | None:
+        """The output of a trial on this machine, or else in the service that its backend uses."""
+        if (found := read_log(entry.folder, trial, after)) is not None:
+            return found
+        check_trial(entry.open_feed(), trial)
+        return (
+            self._service_logs.read(entry.folder, trial, after) if has_service_logs(entry.metadata) else None
+        )
+
     async def _importance(self, request: Request) -> Response:
         entry = await self._entry(request)
-        return await self._analysis(
-            entry, "importance", lambda: importance_document(entry.folder, entry.metadata, entry.open_feed())
-        )
+
+        def document() -> object:
+            feed = entry.open_feed()
+            return importance_document(estimate_importance(entry.folder, entry.metadata, feed))
+
+        return await self._analysis(entry, "importance", document)
 
     async def _contour(self, request: Request) -> Response:
         entry = await self._entry(request)
@@ -243,13 +274,24 @@ class Dashboard:
         return await _document(lambda: comparison_page(compare(load(self.library.of_tag(tag))), title=tag))
 
     async def _analysis(self, entry: Entry, name: str, make: Callable[[], object]) -> Response:
-        """A document that takes long: one at a time, and kept until the journal grows."""
+        """A document that takes long: one at a time, and kept until the journal grows.
+
+        If the experiment is not far enough for it, the document is ``{"error": reason}``, which is no failure of the server.
+        """
+
+        def made() -> object:
+            try:
+                return make()
+            except UnknownNameError:
+                raise
+            except (SettingsError, MissingExtraError) as error:
+                return {"error": str(error)}
 
         def cached() -> bytes:
             with self._analysing:
                 feed = entry.open_feed()
                 key = (entry.id, feed.generation, feed.offset, name)
-                found = self._analyses.pop(key, None) or encoded(make())
+                found = self._analyses.pop(key, None) or encoded(made())
                 self._analyses[key] = found  # the newest at the end
                 while len(self._analyses) > _MOST_ANALYSES:
                     del self._analyses[next(iter(self._analyses))]

@@ -32,6 +32,11 @@ RETRY: Final = 500
 _SLICE: Final = 0.5
 """Seconds for which the list is read before the rows so far are sent."""
 
+_GONE_SECONDS: Final = 1.0
+"""Seconds for which an experiment's folder is missing before its page learns that it is gone."""
+_ADVICE_SECONDS: Final = 1.5
+"""Seconds after which advice is sought on an experiment that a page follows: it takes the time of first views."""
+
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -100,7 +105,7 @@ class Watcher:
         is_changed = False
         for entry in list(self._entries):
             try:
-                is_changed |= entry.look(with_feed=True)
+                is_changed |= entry.is_gone or entry.look(with_feed=True)
             except (TunewrightError, OSError):
                 continue  # the stream shows the state before
             except Exception:
@@ -109,6 +114,9 @@ class Watcher:
 
     async def _find_steps(self) -> None:
         """Find the advice on followed experiments that are over, which takes longer."""
+        if not any(entry.lacks_steps for entry in self._entries):
+            return
+        await asyncio.sleep(_ADVICE_SECONDS)
         for entry in [one for one in self._entries if one.lacks_steps]:
             await run_in_threadpool(entry.find_steps)
             self._wake()
@@ -205,7 +213,7 @@ async def list_stream(watcher: Watcher, library: Library, last_id: str) -> Async
 async def experiment_stream(
     watcher: Watcher, entry: Entry, after: int, *, control: bool
 ) -> AsyncGenerator[ServerSentEvent]:
-    """Changes of an experiment since an offset of its journal, and its document when it changes."""
+    """Changes of an experiment since an offset of its journal, and its document when it changes; at last that it is gone."""
     yield ServerSentEvent(comment=entry.id, retry=RETRY)
     feed = await run_in_threadpool(entry.open_feed)
     if not await run_in_threadpool(feed.is_boundary, after):
@@ -215,6 +223,9 @@ async def experiment_stream(
     sent_version, next_document = -1, 0.0
     with watcher.following(entry):
         while not watcher.is_closed:
+            if await _is_gone(entry):
+                yield ServerSentEvent("{}", event="gone")
+                return
             with suppress(TunewrightError):
                 feed = await run_in_threadpool(entry.open_feed)
             if feed.generation != generation or feed.offset < after:
@@ -233,6 +244,14 @@ async def experiment_stream(
             await watcher.change(_PATIENCE if sent_version == entry.version else DOCUMENT_INTERVAL)
 
 
+async def _is_gone(entry: Entry) -> bool:
+    """Whether an experiment is not there, now and a moment later."""
+    if not await run_in_threadpool(lambda: entry.is_gone):
+        return False
+    await asyncio.sleep(_GONE_SECONDS)
+    return await run_in_threadpool(lambda: entry.is_gone)
+
+
 async def log_stream(
     watcher: Watcher, read: Callable[[str], LogText | None], after: str
 ) -> AsyncGenerator[ServerSentEvent]:
@@ -248,12 +267,16 @@ async def log_stream(
         Position of the first text.
     """
     yield ServerSentEvent(comment="log", retry=RETRY)
+    problem = ""
     while not watcher.is_closed:
-        found = await run_in_threadpool(read, after)
-        if found is not None and found["offset"] != after:
-            after = found["offset"]
-            if found["text"]:
-                yield ServerSentEvent(_text({"text": found["text"], "offset": after}), event="log", id=after)
+        try:
+            found = await run_in_threadpool(read, after)
+        except TunewrightError:
+            return  # the experiment is gone: the next connection learns it
+        if found is not None and (found["offset"] != after or found["error"] != problem):
+            after, problem = found["offset"], found["error"]
+            if found["text"] or problem:
+                yield ServerSentEvent(_text(found), event="log", id=after)
         await asyncio.sleep(LOG_INTERVAL)
 
 

@@ -29,6 +29,7 @@ from tunewright.trial import (
     Result,
     Resume,
     Run,
+    ServiceNotice,
     Start,
     TrialStatus,
     Verdict,
@@ -385,6 +386,10 @@ class AnsweringBackend(Backend):
     @override
     def set_workers(self, n_workers: int) -> None:
         self._backend.set_workers(n_workers)
+
+    @override
+    def service_notices(self) -> Sequence[ServiceNotice]:
+        return self._backend.service_notices()
 
     @override
     def summary(self) -> BackendSummary:

@@ -34,7 +34,7 @@ from tunewright.methods import BuildFunction, MethodSpec, also_read
 from tunewright.methods import method as named_method
 from tunewright.metric import metrics_from
 from tunewright.replicates import Replicates
-from tunewright.runner.run_order import SESSION, is_of_session
+from tunewright.runner.run_order import SESSION, is_of_session, place_and_function
 from tunewright.space import Domain, SearchSpace
 from tunewright.storage import ExperimentFolder
 from tunewright.types import ConfigValue
@@ -259,15 +259,16 @@ def place_of(trial: str | Path | Callable[..., Any]) -> str:
 
 def _absolute(place: str) -> str:
     """An absolute path, so that the experiment can be continued from anywhere; ``module:name`` stays."""
-    path, colon, name = place.rpartition(":")
-    if not colon:
+    path, function = place_and_function(place)
+    if not function:
         return str(Path(place).absolute())
-    return f"{Path(path).absolute()}:{name}" if path.endswith(".py") else place
+    return f"{Path(path).absolute()}:{function}" if path.endswith(".py") else place
 
 
 def name_of_place(place: str) -> str:
     """Name of the function or of the script at a place."""
-    return place.rpartition(":")[2] if ":" in place else Path(place).stem
+    path, function = place_and_function(place)
+    return function or Path(path).stem
 
 
 def import_path(function: Callable[..., Any]) -> str | None:

@@ -37,6 +37,8 @@ class Setting:
     """The type of its values."""
     path: _Path
     """The groups that hold it, outermost first."""
+    group: type
+    """The dataclass that has it as a field."""
 
     @property
     def values_text(self) -> str:
@@ -120,6 +122,7 @@ def _walk(settings: Any, path: _Path) -> Iterator[Setting]:
                 default=_plain(value),
                 annotation=annotations[field.name],
                 path=path,
+                group=cast("type[object]", type(settings)),
             )
 
 
@@ -151,11 +154,13 @@ def _options(annotation: Any) -> tuple[Any, ...]:
 
 
 def _value_texts(option: Any) -> Sequence[str]:
-    """Values of an enumeration or a switch, else the name of the type."""
+    """Values of an enumeration, a literal or a switch, else the name of the type."""
     if option is NoneType:
         return ("none",)
     if option is bool:
         return ("true", "false")
+    if typing.get_origin(option) is typing.Literal:
+        return tuple(str(value) for value in typing.get_args(option))
     if typing.get_origin(option) is tuple:
         return ("list of " + " or ".join(_value_texts(typing.get_args(option)[0])),)
     if isinstance(option, type) and issubclass(option, Enum):

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
 
-from tunewright.aws import AwsSession, Endpoint, S3Objects, ServiceError, StoredObject, resolve_endpoint
+from tunewright.aws import (
+    AwsSession,
+    Endpoint,
+    S3Objects,
+    ServiceError,
+    StoredObject,
+    choose_bucket,
+    open_session,
+    resolve_endpoint,
+)
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.experiments.remote_marker import SliceState
@@ -190,6 +200,30 @@ class _Found:
 
     objects: dict[str, StoredObject] = field(default_factory=dict[str, StoredObject])
     experiments: dict[str, list[StoredObject]] = field(default_factory=dict[str, list[StoredObject]])
+
+
+@contextmanager
+def open_launch(tag: str) -> Generator[RemoteLaunch]:
+    """Open a launch of this machine, with the endpoint, credentials and bucket of its record.
+
+    Raises
+    ------
+    SettingsError
+        It was launched from another machine, or its record is damaged.
+    BackendError, ServiceError
+        The service refuses or does not answer, or credentials are missing.
+    """
+    record = load_record(tag)
+    if record is None:
+        raise SettingsError(
+            f"{tag} was launched from another machine: fetch it with tunewright remote fetch {tag}, with its --endpoint and --region"
+        )
+    session = open_session(record.endpoint())
+    try:
+        bucket = choose_bucket(session, record.bucket, record.bucket_terms)
+        yield RemoteLaunch(session, bucket, tag, record.requests)
+    finally:
+        session.close()
 
 
 @final

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
-from tunewright.aws import AwsSession
-from tunewright.aws.mirror import JOURNAL, check_below, fetch_experiment
+from tunewright.aws import AwsSession, boto
+from tunewright.aws.mirror import JOURNAL, REQUESTS, check_below, fetch_experiment
 from tunewright.backends.sagemaker.code import ROOT_PREFIX, StoredCode
 from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.sagemaker.deployment import journal_prefix
@@ -20,6 +20,7 @@ from tunewright.experiments.remote_marker import RemoteMarker, write_marker
 from tunewright.remote.launch import RemoteLaunch, SliceStatus
 from tunewright.remote.layout import EXPERIMENTS
 from tunewright.remote.requests import endpoint_facts
+from tunewright.requests import Request, file_of, id_of
 from tunewright.storage import ExperimentFolder, home, replacing, safe_name, upgrade_metadata
 
 _SMALL: Final = ("metadata.json", "account.json")
@@ -71,7 +72,9 @@ def _view(launch: RemoteLaunch, status: SliceStatus, *, all_files: bool) -> Slic
         stored = [
             entry
             for entry in launch.stored(one.name, name)
-            if all_files or entry.key in _SMALL or entry.key.startswith(JOURNAL)
+            if (all_files and not entry.key.startswith(REQUESTS))  # they are for the tuner there
+            or entry.key in _SMALL
+            or entry.key.startswith(JOURNAL)
         ]
         objects = launch.objects(one.name).under(f"{EXPERIMENTS}{name}")
         n_fetched += fetch_experiment(objects, stored, folder.path)
@@ -81,6 +84,56 @@ def _view(launch: RemoteLaunch, status: SliceStatus, *, all_files: bool) -> Slic
         except TunewrightError:
             continue  # it has just begun, and its journal does not exist yet
     return SliceView(status=status, outcomes=tuple(outcomes), n_fetched=n_fetched)
+
+
+def send_request(launch: RemoteLaunch, folder: ExperimentFolder, slice_name: str, request: Request) -> str:
+    """Put a request to the tuner of an experiment in a tuning job into S3, where the tuner looks every few seconds.
+
+    Parameters
+    ----------
+    launch
+        The launch.
+    folder
+        The experiment, as it was fetched.
+    slice_name
+        Its slice.
+    request
+        The request.
+
+    Returns
+    -------
+    str
+        The id of the request, which the event in the journal has as ``arguments["request"]``.
+
+    Raises
+    ------
+    SettingsError
+        The request cannot work.
+    ServiceError
+        The service refuses or does not answer.
+    """
+    name, data = file_of(folder, request)
+    launch.objects(slice_name).put(_request_key(folder, name), data)
+    return id_of(name)
+
+
+def withdraw_request(launch: RemoteLaunch, folder: ExperimentFolder, slice_name: str, number: str) -> bool:
+    """Remove a request from S3 that waits; return whether it was there.
+
+    Raises
+    ------
+    ServiceError
+        The service refuses or does not answer.
+    """
+    objects, key = launch.objects(slice_name), _request_key(folder, f"{number}.json")
+    was_there = bool(number) and objects.exists(key)
+    if was_there:
+        objects.delete([key])
+    return was_there
+
+
+def _request_key(folder: ExperimentFolder, name: str) -> str:
+    return f"{EXPERIMENTS}{folder.name}/{REQUESTS}{name}"
 
 
 def fetch_mirrored(session: AwsSession, bucket: str, name: str) -> ExperimentFolder:
@@ -105,7 +158,14 @@ def fetch_mirrored(session: AwsSession, bucket: str, name: str) -> ExperimentFol
         The service refuses or does not answer.
     """
     objects = session.objects(bucket, journal_prefix(name))
-    content = objects.get("metadata.json")
+    try:
+        content = objects.get("metadata.json")
+    except boto.ServiceError as error:
+        if error.code != "NoSuchBucket":
+            raise
+        raise SettingsError(
+            f"There is no bucket {bucket}: give --region and --bucket as the experiment had them"
+        ) from error
     if content is None:
         raise SettingsError(
             f"There is no experiment in {objects.uri()}: give its full name, and --region and --bucket as it had them; it must "

@@ -31,6 +31,7 @@ from tunewright.exceptions import SettingsError
 from tunewright.plugins import checkout_entry_points
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.remote_job import REMOTE_FILE, REQUIREMENTS, SOURCE, TABLES, WHEEL
+from tunewright.runner.run_order import place_and_function
 
 _PACKAGE: Final = "tunewright"
 _ROOT: Final = Path(__file__).parent.parent
@@ -107,9 +108,9 @@ def check_travels(script: str, entry_point: Path, dependencies: Sequence[Path] =
     SettingsError
         It is not.
     """
-    place, colon, name = script.rpartition(":")
-    path = Path(place if colon and name.isidentifier() else script)
-    if colon and path.suffix != ".py":
+    place, function = place_and_function(script)
+    path = Path(place)
+    if function and path.suffix != ".py":
         return  # a module of the folder or of an installed package
     places = [entry_point.parent, _ROOT, *dependencies]
     if not any(path.resolve().is_relative_to(one.resolve()) for one in places):

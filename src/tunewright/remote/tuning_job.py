@@ -17,7 +17,7 @@ from tunewright.aws import (
     open_session,
     resolve_endpoint,
 )
-from tunewright.aws.mirror import FolderMirror, RemoteJournal, Segments, fetch_experiment
+from tunewright.aws.mirror import FolderMirror, RemoteJournal, Segments, StoredRequests, fetch_experiment
 from tunewright.events import Header
 from tunewright.exceptions import BackendError
 from tunewright.experiments.experiment import identity_of
@@ -106,7 +106,10 @@ def open_journal(folder: ExperimentFolder, header: Header, *, is_simulated: bool
         mirror = FolderMirror(folder.path, objects)
         mirror.copy()
         segments = Segments(objects, folder.journal_path.read_bytes())
-        return RemoteJournal(journal, segments, mirror, session.close, is_eager=not is_simulated)
+        requests = None if is_simulated else StoredRequests(objects, folder)
+        return RemoteJournal(
+            journal, segments, mirror, session.close, requests=requests, is_eager=not is_simulated
+        )
     except BaseException:
         journal.close()
         raise

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from .contract import LOADING, METRIC_VARIABLE
+from .run_order import place_and_function
 from .script_launch import foreign_paths
 
 
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
     """
     spec, config_file = arguments
     sys.path[:] = foreign_paths()
-    sys.argv[:] = [spec.rpartition(":")[0]]
+    sys.argv[:] = [place_and_function(spec)[0]]
     return call(load_function(spec), config_file)
 
 
@@ -95,7 +96,7 @@ def load_function(spec: str) -> Callable[..., Any]:
     ImportError
         The module cannot be imported or has no function of that name.
     """
-    place, _, name = spec.rpartition(":")
+    place, name = place_and_function(spec)
     if place.endswith(".py"):
         path = Path(place).absolute()
         sys.path.insert(0, str(path.parent))

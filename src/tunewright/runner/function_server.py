@@ -36,6 +36,7 @@ from typing import IO, Any, NoReturn, final
 from .call_function import call, load_function
 from .contract import Mode
 from .process import adopt_orphans, die_with_parent, kill_own_children
+from .run_order import place_and_function
 from .script_launch import entry, foreign_paths
 
 _SIZE = struct.Struct("<Q")
@@ -223,7 +224,7 @@ class _Keeper:
             self._begin_anew(config_file)
         paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         sys.path[:0] = [path for path in paths if path and path not in sys.path]
-        sys.argv[:] = [self._spec.rpartition(":")[0]]
+        sys.argv[:] = [place_and_function(self._spec)[0]]
         numpy_random = sys.modules.get("numpy.random")
         if numpy_random is not None:
             numpy_random.seed()  # as in a new interpreter; Python's own generator does it by itself
@@ -259,7 +260,7 @@ def packages_of(spec: str) -> list[str]:
     spec
         ``module:name`` or ``path/file.py:name``.
     """
-    place = spec.rpartition(":")[0]
+    place, _ = place_and_function(spec)
     paths = [str(Path(place).absolute().parent), *sys.path] if place.endswith(".py") else sys.path
     found: dict[str, None] = {}
     sources = [Path(place)] if place.endswith(".py") else [path for _, path in _modules_on_way(place, paths)]

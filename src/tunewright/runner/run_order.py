@@ -64,6 +64,8 @@ class RunOrder:
     """Python of the script; empty: the runner's own. A script that is not ``*.py`` is executed itself."""
     arguments: str = AS_LIST
     booleans: str = AS_VALUE
+    prefix: list[str] = field(default_factory=list)
+    """Put before the command of the script: a program that starts it on several nodes, such as srun."""
     launch: str = ""
     """TORCHRUN, or empty: one process on each host."""
     config_file: str = ""
@@ -109,8 +111,7 @@ class RunOrder:
     @property
     def function(self) -> str:
         """``module:name`` if the order names a Python function; empty for scripts."""
-        module, separator, name = self.script.rpartition(":")
-        return self.script if separator and module and name.isidentifier() else ""
+        return self.script if place_and_function(self.script)[1] else ""
 
     @property
     def is_of_session(self) -> bool:
@@ -120,10 +121,8 @@ class RunOrder:
     @property
     def script_file(self) -> str:
         """The file of the script or of the function's module, below ``cwd`` or absolute."""
-        if not self.function:
-            return self.script
-        place = self.script.rpartition(":")[0]
-        return place if place.endswith(".py") else place.replace(".", "/") + ".py"
+        place, function = place_and_function(self.script)
+        return place.replace(".", "/") + ".py" if function and not place.endswith(".py") else place
 
     def to_json(self) -> str:
         """The order as JSON text."""
@@ -134,3 +133,9 @@ class RunOrder:
         """The order of a JSON text; entries that this version does not know are left out."""
         known = {entry.name for entry in fields(cls)}
         return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+
+
+def place_and_function(script: str) -> tuple[str, str]:
+    """The parts of ``path/file.py:name`` or ``module:name``; a file that is run as a program has no function: ``""``."""
+    place, _, name = script.rpartition(":")
+    return (place, name) if place and name.isidentifier() else (script, "")

@@ -59,12 +59,12 @@ def build_command(order: RunOrder) -> list[str]:
     """The command that starts the script: a list, never a shell's line, so that values may hold blanks and quotes."""
     interpreter = order.interpreter or sys.executable
     if order.function:
-        return [interpreter, *entry(), Mode.CALL.value, order.function, order.config_file]
+        return [*order.prefix, interpreter, *entry(), Mode.CALL.value, order.function, order.config_file]
     script = Path(order.cwd, order.script).absolute()
     start = [str(script)]
     if script.suffix == ".py":
         start = [interpreter, *_launcher(order), str(script)]
-    return [*start, *_script_arguments(order, script)]
+    return [*order.prefix, *start, *_script_arguments(order, script)]
 
 
 def _script_arguments(order: RunOrder, script: Path) -> list[str]:

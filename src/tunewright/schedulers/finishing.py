@@ -16,10 +16,10 @@ from typing import Final, final
 from typing_extensions import override
 
 from tunewright.exceptions import check_at_least
-from tunewright.history import History, known_resource
+from tunewright.history import History, KnownResults, known_resource
 from tunewright.interfaces import Scheduler
 from tunewright.metric import Constraint, Metric
-from tunewright.trial import CONTINUE, KNOWN, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
+from tunewright.trial import CONTINUE, Decision, Result, Resume, Run, Start, TrialStatus, Verdict
 from tunewright.types import Config, Note
 
 _KEY: Final = "finish"
@@ -102,10 +102,7 @@ class Finishing(Scheduler):
         self._paused: dict[int, None] = {}
         self._units = 0
         """Resource of all trials together."""
-        self._n_trained = 0
-        """Trials begun without known results."""
-        self._n_known = 0
-        """Results that were known before, and so needed nothing of a limit."""
+        self._known = KnownResults()
         self._begun: set[int] = set()
         """Trials that are trained to the end, or are begun again for it."""
         self._first: dict[int, int] = {}
@@ -116,7 +113,7 @@ class Finishing(Scheduler):
         """The scheduler's suggestion while it searches; then the next one of the best trials."""
         if not self._begun and not self._is_near_limit(history):
             suggestion = self._scheduler.suggest(history)
-            if isinstance(suggestion, Start) and self._has_all_trials:
+            if isinstance(suggestion, Start) and self._has_all_trials(history):
                 suggestion = None
             if suggestion is not None or history.ids(_RUNNING):
                 return suggestion
@@ -126,7 +123,6 @@ class Finishing(Scheduler):
     def on_trial_start(self, history: History, run: Run) -> None:
         """Pass a run of the search on, and remember any other."""
         self._paused.pop(run.trial_id, None)
-        self._n_trained += run.attempt == 0 and KNOWN not in history.note(run.trial_id)
         first = history.note(run.trial_id).get(_KEY)
         if isinstance(first, int):
             self._begun.add(first)
@@ -143,8 +139,6 @@ class Finishing(Scheduler):
         earlier = history.results(trial_id)[-2:-1]
         if result.resource > known_resource(history, trial_id):
             self._units += result.resource - (earlier[0].resource if earlier else 0)
-        else:
-            self._n_known += 1
         if trial_id not in self._first:
             return self._scheduler.on_trial_result(history, trial_id, result)
         if result.resource > self._settings.max_resource:
@@ -169,7 +163,7 @@ class Finishing(Scheduler):
     @override
     def start_requested(self, history: History, config: Config) -> Start | None:
         """As in the search, while that goes on."""
-        if self._begun or self._has_all_trials or self._is_near_limit(history):
+        if self._begun or self._has_all_trials(history) or self._is_near_limit(history):
             return None
         return self._scheduler.start_requested(history, config)
 
@@ -180,10 +174,9 @@ class Finishing(Scheduler):
             return self._scheduler.resume_requested(history, trial_id)
         return Resume(trial_id=trial_id, note={_KEY: first})
 
-    @property
-    def _has_all_trials(self) -> bool:
+    def _has_all_trials(self, history: History) -> bool:
         most = self._settings.max_trials
-        return most is not None and self._n_trained >= most
+        return most is not None and history.n_trials - self._known.n_trials(history) >= most
 
     def _next(self, history: History) -> Start | Resume | None:
         for trial_id in self._unfinished(history)[: self._settings.n_best - len(self._begun)]:
@@ -230,7 +223,7 @@ class Finishing(Scheduler):
         ]
         needed, share = _MARGIN * (sum(left) + sum(running)), 1.0 / self._units
         span = needed / settings.n_workers + _MARGIN * max(left)
-        n_results, cost = history.n_results - self._n_known, history.cost
+        n_results, cost = history.n_results - self._known.n_results(history), history.cost
         now = history.results_since(history.n_results - 1)[0][1].time
         spent = (
             (n_results, needed, settings.max_results),

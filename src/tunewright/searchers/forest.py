@@ -61,6 +61,8 @@ class ForestSettings:
     n_candidates: int = 1000
     """Points, evenly spread, the best of which are improved, >= 1."""
     targets: TargetTransform = TargetTransform.LOG
+    """Transformation of losses before the model learns: ``winsorize`` cuts off extreme ones, ``log`` and ``rank`` are for losses that
+    diverge, ``power`` and ``box_cox`` make them close to normal, ``standardize`` changes their scale only."""
     max_observations: int = 500
     """Rows that a model learns from at most, >= 2."""
     failures: Failures = Failures.IMPUTE

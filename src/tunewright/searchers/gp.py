@@ -177,11 +177,15 @@ class GPSettings:
     n_initial: int = 4
     """Trials before the model is asked, given points included, >= 1."""
     acquisition: AcquisitionKind = AcquisitionKind.LCB
+    """Value of a candidate: ``lcb`` (lower confidence bound), ``log_ei`` (logarithm of the expected improvement) or ``thompson`` (a draw
+    of the process)."""
     kappa: float = 2.0
     """Deviations below the mean for ``lcb``, >= 0."""
     n_fantasies: int = 8
     """Draws of the results of pending trials, >= 0; 0: pending trials are ignored."""
     targets: TargetTransform = TargetTransform.WINSORIZE
+    """Transformation of losses before the model learns: ``winsorize`` cuts off extreme ones, ``log`` and ``rank`` are for losses that
+    diverge, ``power`` and ``box_cox`` make them close to normal, ``standardize`` changes their scale only."""
     input_warping: bool = False
     """Whether numeric columns are warped by learned exponents."""
     spread: Spread = Spread.LATIN_HYPERCUBE

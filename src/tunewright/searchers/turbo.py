@@ -75,6 +75,8 @@ class TuRBOSettings:
     max_observations: int = 500
     """Results that the model of a region learns from at most, the nearest to its centre, >= 2."""
     targets: TargetTransform = TargetTransform.WINSORIZE
+    """Transformation of losses before the model learns: ``winsorize`` cuts off extreme ones, ``log`` and ``rank`` are for losses that
+    diverge, ``power`` and ``box_cox`` make them close to normal, ``standardize`` changes their scale only."""
     failures: Failures = Failures.IMPUTE
     """``impute``: failed trials and losses that are not finite count with the worst finite loss, and draws are
     weighted by the probability of success; ``drop``: the model does not see them. They are no successes of a region in any case."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -59,10 +60,10 @@ class SchedulerContract(ABC):
     def make_scheduler(self, space: SearchSpace, metric: Metric, *, seed: int) -> Scheduler:
         """A new scheduler."""
 
-    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("seed", range(2))
     def test_scripts_that_behave(self, seed: int) -> None:
         """All trials are started, none is left running, and somebody comes to the end."""
-        simulator = self._play(FaultRates(), seed=seed)
+        simulator = self._played(FaultRates(), seed)
         history = simulator.history
         expect_equal(history.n_trials, self.n_trials, "trials")
         expect(not history.ids(TrialStatus.RUNNING), "trials are running though nothing is left to do")
@@ -70,10 +71,10 @@ class SchedulerContract(ABC):
         ends = [last.resource for i in range(history.n_trials) if (last := history.last(i)) is not None]
         expect_equal(max(ends), self.max_resource, "the highest resource that any trial reached")
 
-    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("seed", range(2))
     def test_scripts_that_do_everything_wrong(self, seed: int) -> None:
         """Crashes, early ends, NaN, jumps, lost checkpoints and late reports end no experiment."""
-        simulator = self._play(ALL_FAULTS, seed=seed)
+        simulator = self._played(ALL_FAULTS, seed)
         expect_equal(simulator.history.n_trials, self.n_trials, "trials")
         expect(not simulator.history.ids(TrialStatus.RUNNING), "trials are left running")
 
@@ -101,7 +102,8 @@ class SchedulerContract(ABC):
 
     def test_the_seed_decides(self) -> None:
         """The same seed gives the same journal, another one another."""
-        journals = [self._play(ALL_FAULTS, seed=5, method_seed=seed).journal() for seed in (1, 1, 2)]
+        again, another = (self._play(ALL_FAULTS, seed=0, method_seed=seed).journal() for seed in (0, 1))
+        journals = [self._played(ALL_FAULTS, 0).journal(), again, another]
         expect(journals[0] == journals[1], "the same seed gave two different journals")
         if self.is_random:
             expect(journals[0] != journals[2], "two seeds gave the same journal")
@@ -109,15 +111,15 @@ class SchedulerContract(ABC):
     @pytest.mark.parametrize("faults", [FaultRates(), ALL_FAULTS], ids=["well-behaved", "faults"])
     def test_a_restart_changes_nothing(self, faults: FaultRates) -> None:
         """A new scheduler that is given the journal goes on exactly as the old one would have."""
-        undisturbed = self._play(faults, seed=3)
-        simulator = self._simulator(faults, seed=3)
+        undisturbed = self._played(faults, 0)
+        simulator = self._simulator(faults, seed=0)
         n_steps = 0
         while simulator.step():
             n_steps += 1
             if n_steps % self.restart_every == 0:
                 old = simulator.scheduler
                 kept = set(old.resumable(simulator.history))
-                simulator.restart(self._make(CONTINUOUS, 3))
+                simulator.restart(self._make(CONTINUOUS, 0))
                 again = set(simulator.scheduler.resumable(simulator.history))
                 expect_equal(again, kept, f"resumable trials after a restart at event {n_steps}")
         expect(simulator.journal() == undisturbed.journal(), "restarts changed the journal")
@@ -200,7 +202,7 @@ class SchedulerContract(ABC):
 
     def test_notes_are_json(self) -> None:
         """They are journaled, and come back equal."""
-        history = self._play(FaultRates(), seed=0).history
+        history = self._played(FaultRates(), 0).history
         for run in history.runs:
             note = dict(history.note(run.trial_id, run.attempt))
             expect_equal(json.loads(json.dumps(note)), note, "a note after its way through the journal")
@@ -231,3 +233,9 @@ class SchedulerContract(ABC):
         simulator = self._simulator(faults, seed=seed, method_seed=method_seed)
         simulator.play()
         return simulator
+
+    @classmethod
+    @lru_cache(maxsize=8)
+    def _played(cls, faults: FaultRates, seed: int) -> SchedulerSimulator:
+        """An experiment from begin to end, at which several tests look."""
+        return cls()._play(faults, seed=seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tunewright.backends.engine import (
     Notices,
     ServiceTime,
 )
+from tunewright.backends.engine import context as engine_context
 from tunewright.backends.engine.channel import Channel, Checkpoints, Message
 from tunewright.backends.engine.job_service import (
     CostTracker,
@@ -32,7 +34,7 @@ from tunewright.backends.engine.job_service import (
 )
 from tunewright.exceptions import BackendError
 from tunewright.interfaces import Backend, BackendEvent
-from tunewright.runner.channel import EXITED, PAUSE, RELEASE, STOP, End, Report
+from tunewright.runner.channel import EXITED, PAUSE, RELEASE, STOP, TERMINATED, End, Report
 from tunewright.trial import (
     BackendSummary,
     Checkpoint,
@@ -42,6 +44,7 @@ from tunewright.trial import (
     PhaseChange,
     Reported,
     Run,
+    ServiceTrouble,
     Verdict,
 )
 from tunewright.types import Config
@@ -273,13 +276,33 @@ def test_a_lost_answer_creates_no_second_job(stand: Stand) -> None:
     assert stand.engine.n_created == 1
 
 
-@pytest.mark.parametrize("outcome", [CreateOutcome.FULL, CreateOutcome.LATER])
-def test_a_run_waits_for_room_and_keeps_its_worker(stand: Stand, outcome: CreateOutcome) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "name"), [(CreateOutcome.FULL, "waiting"), (CreateOutcome.LATER, "throttled")]
+)
+def test_a_run_waits_for_room_and_keeps_its_worker(stand: Stand, outcome: CreateOutcome, name: str) -> None:
     stand.engine.answers = [Submission(outcome, "no room")] * 3
     key = stand.start()
     assert stand.backend.free_workers() == 1
     stand.until_created(key)
     assert "no room" in stand.backend.summary().notices
+    notices = [(one.text, one.trial_id) for one in stand.backend.service_notices() if one.name == name]
+    assert notices == [("no room", None)]  # of three within a minute one
+    assert stand.backend.service_notices() == []
+
+
+def test_events_of_a_kind_come_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(engine_context, "time", SimpleNamespace(monotonic=lambda: now))
+    notices = Notices()
+    for now in (0.0, 30.0, 59.0, 61.0, 62.0):
+        notices.add_event(ServiceTrouble.RETRIED, f"no answer at {now:g}")
+    notices.add_event(ServiceTrouble.WAITING, "no room", 3)
+    assert [(one.name, one.text, one.trial_id) for one in notices.take_events()] == [
+        ("retried", "no answer at 0", None),
+        ("retried", "no answer at 61 (2 more of this kind before)", None),
+        ("waiting", "no room", 3),
+    ]
+    assert len(notices.lines) == 6
 
 
 def test_a_run_that_is_refused_fails(stand: Stand) -> None:
@@ -315,6 +338,35 @@ def test_a_lost_job_is_retried_from_its_checkpoint(stand: Stand, cause: FailureC
     ended = stand.until_ended()
     assert (ended.exit, ended.error) == (1, "The job was lost 2 times: use fewer")
     assert ended.checkpoint == Checkpoint(trial_id=0, resource=1)
+
+
+def test_time_limits_are_no_losses_while_checkpoints_advance(stand: Stand) -> None:
+    """Three jobs in a row without a new checkpoint end the trial; all the others go on, whatever max_retries is."""
+    stand.start()
+    for retry in range(9):
+        key = f"0-0-{retry}"
+        stand.until_created(key)
+        if retry in {2, 5}:
+            stand.channel.checkpoints.stored.add((0, retry))
+        stand.engine.failures[key] = Failure(cause=FailureCause.SERVICE, reason="time limit")
+        stand.engine.end(key, JobState.TIMED_OUT)
+        assert not any(isinstance(e, Ended) for e in stand.events)
+    ended = stand.until_ended()
+    assert ended.exit == 1
+    assert "3 jobs in a row reached their time limit without a new checkpoint" in ended.error
+    assert ended.checkpoint == Checkpoint(trial_id=0, resource=5)
+
+
+def test_a_job_that_ends_at_the_signal_before_its_time_limit_is_no_loss(stand: Stand) -> None:
+    stand.start()
+    for retry in range(4):
+        key = f"0-0-{retry}"
+        stand.until_created(key)
+        stand.channel.checkpoints.stored.add((0, retry + 1))
+        stand.channel.end(key, 2, cause=TERMINATED)
+        stand.engine.end(key)
+    stand.until_created("0-0-4")
+    assert not any(isinstance(e, Ended) for e in stand.events)
 
 
 def test_a_failure_that_all_jobs_share_ends_the_experiment(stand: Stand) -> None:

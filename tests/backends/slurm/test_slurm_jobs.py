@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,18 @@ import pytest
 
 from tunewright.backends.engine.folder_channel import FolderChannel, order_template
 from tunewright.backends.engine.job_service import CreateOutcome, FailureCause, JobOrder, JobState
+from tunewright.backends.plugin import TunerJob
+from tunewright.backends.slurm import examination
+from tunewright.backends.slurm.backend import make_channel
 from tunewright.backends.slurm.commands import SlurmCommands
 from tunewright.backends.slurm.config import SlurmConfig, seconds_of
 from tunewright.backends.slurm.job_service import SlurmJobs, job_script
+from tunewright.backends.slurm.plugin import PLUGIN
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.cli import main
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.metric import Metric
+from tunewright.runner.script_launch import build_command
 from tunewright.space import Float, SearchSpace
 from tunewright.testing import training_script
 from tunewright.trial import Run
@@ -43,8 +52,9 @@ class Commands:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        for name in ("sbatch", "squeue", "scancel"):
+        for name in ("sbatch", "squeue", "scancel", "sinfo"):
             self.answer(name)
+        self.answer("sacct", error="Slurm accounting storage is disabled")
 
     def answer(self, name: str, output: str = "", *, error: str = "") -> None:
         """Set what a command prints; with an error it fails."""
@@ -55,6 +65,14 @@ class Commands:
             f'#!/bin/sh\necho "$@" >> "$0.calls"\ncat "$0.stdout"\ncat "$0.stderr" >&2\nexit {1 if error else 0}\n'
         )
         file.chmod(0o755)
+
+    def run_jobs(self) -> None:
+        """Let sbatch run each script at once, on a cluster of one partition."""
+        script = (
+            '#!/bin/bash\nlog=$(sed -n "s/#SBATCH --output=//p" "$2")\nbash "$2" >> "$log" 2>&1\necho 7\n'
+        )
+        (self._folder / "sbatch").write_text(script)
+        self.answer("sinfo", "main*|up|2:00:00|3|8|16000|gpu:4\n")
 
     def calls(self, name: str) -> list[str]:
         file = self._folder / f"{name}.calls"
@@ -118,9 +136,97 @@ def test_the_script_has_all_resources_and_becomes_the_runner() -> None:
         "#SBATCH --exclusive",
         "module load cuda",
         "source env/bin/activate",
+        'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$SLURM_CPUS_PER_TASK}"',
         "exec apptainer exec --nv image.sif python3 runner.pyz 'a b'",
     ]
     assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def test_srun_starts_the_script_on_several_nodes_and_the_runner_once(tmp_path: Path) -> None:
+    config = SlurmConfig(nodes_per_trial=2, tasks_per_node=4, num_gpus_per_trial=4, container="image.sif")
+    script = job_script(config, "tw-e-0-0-0", tmp_path, ["python3", "runner.pyz"])
+    lines = script.splitlines()
+    assert {"#SBATCH --nodes=2", "#SBATCH --ntasks-per-node=4", "#SBATCH --gres=gpu:4"} < set(lines)
+    assert lines[-1] == "exec python3 runner.pyz"
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+    channel = make_channel(BENCHMARK, config, tmp_path)
+    order = channel.run_order(ORDER)
+    command = build_command(order)
+    assert command[:3] == ["srun", "--kill-on-bad-exit=1", "--export=ALL"]
+    container = command.index("apptainer")
+    assert command[container : container + 6] == [
+        "apptainer",
+        "exec",
+        "--nv",
+        "image.sif",
+        "python3",
+        BENCHMARK.script,
+    ]
+
+
+def test_a_tuner_submits_the_next_job_before_it_ends(commands: Commands, tmp_path: Path) -> None:
+    """At the signal before the time limit the tuner is ended; the script ends well, and the next job has the same script."""
+    folder = tmp_path / "tuner"
+    begun = tmp_path / "begun"
+    command = ("sh", "-c", f"touch '{begun}'; exec sleep 60")
+    tuner = TunerJob(name="tuner-e", command=command, cwd=tmp_path, folder=folder)
+    config = SlurmConfig(
+        partition="gpu",
+        tuner_partition="cpu",
+        tuner_time_limit="1-0",
+        tuner_sbatch=("--mem=4G",),
+        setup=("module() { :; }",),
+    )
+    commands.answer("sbatch", "8\n")
+    assert "job 8" in PLUGIN.launch(config, tuner)
+    script = folder / "tuner.sh"
+    assert {"#SBATCH --partition=cpu", "#SBATCH --time=1-0", "#SBATCH --mem=4G"} < set(
+        script.read_text().splitlines()
+    )
+    environment = {**os.environ, "SLURM_JOB_ID": "8", "SLURM_CONF": "here"}
+    with subprocess.Popen(["bash", script], env=environment, stdout=subprocess.PIPE, text=True) as job:
+        while not begun.exists():
+            time.sleep(0.02)
+        job.send_signal(signal.SIGUSR1)
+        output, _ = job.communicate(timeout=60)
+    assert job.returncode == 0, output
+    assert "goes on" in output
+    assert commands.calls("sbatch")[1:] == [f"--parsable --dependency=afterany:8 {script}"]
+
+
+@pytest.mark.parametrize(("command", "code"), [("exit 3", 3), ("exit 0", 0)])
+def test_a_tuner_that_ends_by_itself_has_no_next_job(
+    commands: Commands, tmp_path: Path, command: str, code: int
+) -> None:
+    tuner = TunerJob(name="tuner-e", command=("sh", "-c", command), cwd=tmp_path, folder=tmp_path / "tuner")
+    PLUGIN.launch(SlurmConfig(), tuner)
+    done = subprocess.run(["bash", tmp_path / "tuner" / "tuner.sh"], check=False)
+    assert (done.returncode, len(commands.calls("sbatch"))) == (code, 1)
+
+
+def test_a_tuner_that_is_cancelled_ends_in_order(commands: Commands, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    command = ("bash", "-c", f"trap 'exit 9' TERM; touch '{begun}'; while :; do sleep 0.05; done")
+    PLUGIN.launch(
+        SlurmConfig(), TunerJob(name="tuner-e", command=command, cwd=tmp_path, folder=tmp_path / "tuner")
+    )
+    with subprocess.Popen(["bash", tmp_path / "tuner" / "tuner.sh"]) as job:
+        while not begun.exists():
+            time.sleep(0.02)
+        job.terminate()
+        assert job.wait(60) == 9
+    assert len(commands.calls("sbatch")) == 1
+
+
+def test_a_tuner_that_runs_is_not_launched_again(commands: Commands, tmp_path: Path) -> None:
+    commands.answer("squeue", line("RUNNING", "tuner-e"))
+    tuner = TunerJob(name="tuner-e", command=("true",), cwd=tmp_path, folder=tmp_path / "tuner")
+    with pytest.raises(SettingsError, match="RUNNING as job 7"):
+        PLUGIN.launch(SlurmConfig(), tuner)
+    commands.answer("squeue", line("CANCELLED", "tuner-e"))
+    commands.answer("sbatch", error="sbatch: error: invalid partition specified: cpu")
+    with pytest.raises(SettingsError, match="invalid partition"):
+        PLUGIN.launch(SlurmConfig(), tuner)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +325,29 @@ def test_ends_without_a_message_are_explained(
     assert jobs.failure("0-0-0", status).cause is cause
 
 
+def test_accounting_knows_better(make_jobs: Callable[..., SlurmJobs], commands: Commands) -> None:
+    """A step ran out of memory, and the job has only failed; of two jobs of a name the newer one counts."""
+    jobs = make_jobs()
+    jobs.create(ORDER)
+    commands.answer("sacct", "7|NODE_FAIL\n10|FAILED\n10.batch|OUT_OF_MEMORY\n")
+    commands.answer("squeue", line("FAILED"))
+    status = jobs.list_jobs(wanted=["0-0-0"])["0-0-0"]
+    failure = jobs.failure("0-0-0", status)
+    assert (failure.cause, "--mem" in failure.reason) == (FailureCause.JOB, True)
+
+
+def test_accounting_knows_jobs_that_squeue_has_forgotten(
+    make_jobs: Callable[..., SlurmJobs], commands: Commands
+) -> None:
+    jobs = make_jobs()
+    jobs.create(ORDER)
+    commands.answer("sacct", "7|CANCELLED by 1000\n")
+    assert jobs.list_jobs(wanted=["0-0-0"])["0-0-0"].detail == "CANCELLED"
+    assert jobs.describe("0-0-0").state is JobState.FAILED
+    commands.answer("sacct", "")
+    assert jobs.describe("0-0-0").state is JobState.COMPLETED
+
+
 def test_a_job_that_slurm_has_forgotten_has_ended(
     make_jobs: Callable[..., SlurmJobs], commands: Commands
 ) -> None:
@@ -260,3 +389,65 @@ def test_a_machine_without_slurm_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackendError, match="sbatch, squeue, scancel"):
         SlurmCommands().check()
+
+
+# --- doctor
+
+
+def examined(folder: Path, **settings: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """Facts and remedies by what was looked at."""
+    findings = list(PLUGIN.examine(SlurmConfig(**settings), folder))
+    return {one.what: one.found for one in findings}, {one.what: one.remedy for one in findings if one.remedy}
+
+
+def test_the_doctor_runs_a_job(commands: Commands, tmp_path: Path) -> None:
+    commands.run_jobs()
+    facts, remedies = examined(tmp_path / "doctor", time_limit="1:00:00", setup=("echo from the setup",))
+    assert not remedies
+    assert facts["partition main (default)"] == "3 nodes of 8 CPUs, 16000 MB, gpu:4; time limit 2:00:00"
+    assert facts["Python"] == f"{platform.python_version()}, {sys.executable}"
+    assert facts["setup"].endswith("from the setup")
+    assert commands.calls("scancel")
+    assert not (tmp_path / "doctor").exists()
+
+
+def test_the_doctor_names_remedies(commands: Commands, tmp_path: Path) -> None:
+    commands.run_jobs()
+    _, remedies = examined(tmp_path / "doctor", partition="gpu", python="/no/python")
+    assert remedies["partition gpu"] == "--partition main"
+    assert "--python" in remedies["job"]
+    _, remedies = examined(tmp_path / "doctor", time_limit="1-00:00:00")
+    assert "at most 2:00:00" in remedies["partition main (default)"]
+    commands.answer("sbatch", error="sbatch: error: AssocMaxSubmitJobLimit")
+    assert "job" in examined(tmp_path / "doctor")[1]
+    commands.answer("sinfo", error="sinfo: error: Unable to contact slurm controller")
+    facts, remedies = examined(tmp_path / "doctor")
+    assert "Unable to contact" in facts["Slurm"]
+    assert remedies
+
+
+def test_the_doctor_says_that_a_file_of_the_node_is_not_seen(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "LATE_SECONDS", 0.0)
+    commands.answer("sinfo", "main*|up|infinite|3|8|16000|(null)\n")
+    _, remedies = examined(tmp_path / "doctor")
+    assert "--shared_folder" in remedies["shared folder"]
+
+
+def test_a_time_limit_on_the_command_line_is_that_of_slurm(
+    commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not a number of seconds, as other times of command lines."""
+    commands.run_jobs()
+    with pytest.raises(SystemExit):
+        main(["doctor", "--backend", "slurm", "--time_limit", "1-12"])
+    out = capsys.readouterr().out
+    assert "--time_limit 1-12 is longer" in out
+    assert "a job of one second" in out
+
+
+def test_a_flag_of_a_backend_needs_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["doctor", "--partition", "gpu"])
+    assert "--backend slurm" in capsys.readouterr().err

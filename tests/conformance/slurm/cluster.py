@@ -1,16 +1,20 @@
-"""A real Slurm cluster of one node on this machine, with processes that end with the tests."""
+"""A real Slurm cluster of two nodes on this machine, with processes that end with the tests."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+NODES = ("one", "two")
+"""Names of the nodes; the partitions main and urgent have the first one, wide has both."""
 _CONF = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -19,15 +23,14 @@ CredType=cred/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 SlurmUser=root
 SlurmctldPort={controller_port}
-SlurmdPort={node_port}
 SlurmdTimeout=10
 MessageTimeout=5
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -40,9 +43,12 @@ MinJobAge=300
 ReturnToService=2
 JobRequeue=1
 MaxJobCount=100
-NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=8000 State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES State=UP PriorityTier=1
-PartitionName=urgent Nodes={host} State=UP PriorityTier=10
+GresTypes=gpu
+NodeName=one NodeHostname={host} NodeAddr=127.0.0.1 Port={one_port} CPUs=8 RealMemory=8000 Gres=gpu:4 State=UNKNOWN
+NodeName=two NodeHostname={host} NodeAddr=127.0.0.1 Port={two_port} CPUs=8 RealMemory=8000 Gres=gpu:4 State=UNKNOWN
+PartitionName=main Nodes=one Default=YES State=UP PriorityTier=1 MaxTime=1-00:00:00
+PartitionName=urgent Nodes=one State=UP PriorityTier=10
+PartitionName=wide Nodes=one,two State=UP PriorityTier=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 """
@@ -60,21 +66,24 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.conf = folder / "slurm.conf"
         self._folder = folder
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            other.bind(("127.0.0.1", 0))
-            ports = one.getsockname()[1], other.getsockname()[1]
-        for name in ("state", "spool"):
-            (folder / name).mkdir()
+        ports = _free_ports(3)
+        (folder / "state").mkdir()
+        for name in NODES:
+            (folder / f"spool-{name}").mkdir()
+        for number in range(4):
+            os.mknod(folder / f"gpu{number}", 0o666 | stat.S_IFCHR, os.makedev(1, 3))  # another /dev/null
         self._munge = self._start_munge()
         host = socket.gethostname().partition(".")[0]
-        self.conf.write_text(
-            _CONF.format(host=host, folder=folder, controller_port=ports[0], node_port=ports[1])
-        )
+        names = ("controller_port", "one_port", "two_port")
+        self.conf.write_text(_CONF.format(host=host, folder=folder, **dict(zip(names, ports, strict=True))))
         (folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
+        (folder / "gres.conf").write_text(f"Name=gpu File={folder}/gpu[0-3]\n")
         self._controller = self._start("slurmctld")
-        self._node = self._start("slurmd")
-        self.until(lambda: "idle" in self.call("sinfo", "-h", "-o", "%T"), "no idle node")
+        self._nodes = {name: self._start("slurmd", "-N", name) for name in NODES}
+        self.until(
+            lambda: self.call("sinfo", "-h", "-N", "-p", "wide", "-o", "%T").split() == ["idle"] * 2,
+            "no idle nodes",
+        )
 
     def call(self, *command: str) -> str:
         """Run a command of Slurm; its output, with its errors."""
@@ -102,14 +111,29 @@ class Cluster:
         self._end(self._controller, signal.SIGTERM)
         self._controller = self._start("slurmctld")
 
+    def kill_node(self, name: str = "one") -> None:
+        """End a node's daemon and everything that runs on the node, as a loss of power does."""
+        jobs = [
+            line.split() for line in self.call("squeue", "-h", "-t", "R", "-w", name, "-o", "%i").splitlines()
+        ]
+        self._end(self._nodes[name], signal.SIGKILL)
+        for pid in _processes_of({job for (job,) in jobs}):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def start_node(self, name: str = "one") -> None:
+        """Start a node's daemon again."""
+        self._nodes[name] = self._start("slurmd", "-N", name)
+
     def close(self) -> None:
-        """Cancel all jobs, then stop the daemons; the node first."""
+        """Cancel all jobs, then stop the daemons; the nodes first."""
         try:
             self.call("scancel", "-u", "root", "--signal=KILL", "--full")
             self.call("scancel", "-u", "root")
             self.until(lambda: not self.call("squeue", "-h"), "jobs are left")
         finally:
-            self._end(self._node, signal.SIGTERM)
+            for node in self._nodes.values():
+                self._end(node, signal.SIGTERM)
             self._end(self._controller, signal.SIGTERM)
             self._end(self._munge, signal.SIGTERM)
 
@@ -126,10 +150,10 @@ class Cluster:
         self.until((self._folder / names["--socket"]).exists, "munged does not run")
         return process
 
-    def _start(self, daemon: str) -> subprocess.Popen[bytes]:
+    def _start(self, daemon: str, *options: str) -> subprocess.Popen[bytes]:
         with (self._folder / f"{daemon}.out").open("ab") as out:
             return subprocess.Popen(
-                [daemon, "-D", "-f", str(self.conf)], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                [daemon, "-D", "-f", str(self.conf), *options], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env={**os.environ, "SLURM_CONF": str(self.conf)},
             )  # fmt: skip
 
@@ -141,3 +165,28 @@ class Cluster:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _free_ports(n: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _processes_of(jobs: set[str]) -> list[int]:
+    """Processes of jobs, their shepherds first, so that none of them can say that its job has ended."""
+    found: list[tuple[bool, int]] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+            variables = dict(
+                word.partition(b"=")[::2] for word in (process / "environ").read_bytes().split(b"\0")
+            )
+        except OSError:
+            continue
+        is_shepherd = words.startswith(b"slurmstepd: [") and words[13:].partition(b".")[0].decode() in jobs
+        if is_shepherd or variables.get(b"SLURM_JOB_ID", b"").decode() in jobs:
+            found.append((not is_shepherd, int(process.name)))
+    return [pid for _, pid in sorted(found)]

@@ -16,7 +16,7 @@ from tunewright.clock import Clock, WallClock
 from tunewright.exceptions import BackendError, RequestError, SettingsError
 from tunewright.interfaces import BackendEvent
 from tunewright.runner.channel import PAUSE, RELEASE, STOP
-from tunewright.trial import BackendSummary, Checkpoint, OpenRun, Run
+from tunewright.trial import BackendSummary, Checkpoint, OpenRun, Run, ServiceNotice
 from tunewright.types import Config
 
 
@@ -210,6 +210,10 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
             self._context.notices.add(
                 f"A checkpoint of trial {checkpoint.trial_id} cannot be deleted ({error})"
             )
+
+    def service_notices(self) -> Sequence[ServiceNotice]:
+        """Throttling, retries, interruptions and waiting since the last call, at most one of a kind in a minute."""
+        return self._context.notices.take_events()
 
     def summary(self) -> BackendSummary:
         """Jobs, calls, seconds and dollars; after :meth:`close` as the engine billed them."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar, final
@@ -18,8 +20,10 @@ from tunewright.backends.engine.job_service import (
 )
 from tunewright.backends.engine.run_meter import Overheads
 from tunewright.exceptions import BackendError, RequestError
+from tunewright.trial import ServiceNotice, ServiceTrouble
 
 _MAX_NOTICES: Final = 20
+_EVENT_SECONDS: Final = 60.0  # between two events of the service of one kind
 _OPENING_SECONDS: Final = 300.0
 """Service seconds for which the first requests of a session are retried."""
 _CLOSING_SECONDS: Final = 60.0
@@ -109,16 +113,41 @@ class ServiceTime:
 
 @final
 class Notices:
-    """Lines for the user: each once, the last twenty."""
+    """Lines for the user: each once, the last twenty. Some are events of the service, which the journal gets as well."""
 
     def __init__(self) -> None:
         self._lines: dict[str, None] = {}
+        self._events: list[ServiceNotice] = []
+        self._event_times: dict[ServiceTrouble, float] = {}
+        self._n_passed: Counter[ServiceTrouble] = Counter()
+        """Events that came too soon after one of their kind."""
 
     def add(self, text: str) -> None:
         """Add a line."""
         self._lines.setdefault(text)
         if len(self._lines) > _MAX_NOTICES:
             del self._lines[next(iter(self._lines))]
+
+    def add_event(self, name: ServiceTrouble, text: str, trial_id: int | None = None) -> None:
+        """Add a line, and record it as an event."""
+        self.add(text)
+        self.record(name, text, trial_id)
+
+    def record(self, name: ServiceTrouble, text: str, trial_id: int | None = None) -> None:
+        """Record an event without a line if a minute has passed since the last one of its kind."""
+        now = time.monotonic()
+        if now - self._event_times.get(name, -math.inf) < _EVENT_SECONDS:
+            self._n_passed[name] += 1
+            return
+        more = self._n_passed.pop(name, 0)
+        self._event_times[name] = now
+        detail = f"{text} ({more} more of this kind before)" if more else text
+        self._events.append(ServiceNotice(name=name, text=detail, trial_id=trial_id))
+
+    def take_events(self) -> Sequence[ServiceNotice]:
+        """Hand out the events since the last call."""
+        taken, self._events = self._events, []
+        return taken
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -220,7 +249,7 @@ class EngineContext(Generic[OrderT]):
         except RequestError as error:
             if error.is_denied:
                 raise BackendError(f"{error}: {error.remedy}", then="resume") from error
-            self.notices.add(f"The service has trouble ({error}); going on")
+            self.notices.add_event(ServiceTrouble.RETRIED, f"The service has trouble ({error}); going on")
             if error.is_lost:
                 self.jobs.revive()
 

@@ -9,9 +9,14 @@ from tunewright.backends.engine.context import EngineContext
 from tunewright.backends.engine.job_service import Failure, FailureCause, JobState, OrderT
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun
 from tunewright.exceptions import BackendError
-from tunewright.trial import Checkpoint, Ended
+from tunewright.trial import Checkpoint, Ended, ServiceTrouble
 
 _NO_REASON: Final = "The job failed and its engine does not say why: see its log"
+MOST_IDLE: Final = 3
+"""Jobs in a row that reach their time limit without a new checkpoint, after which a trial has failed."""
+_NO_CHECKPOINT: Final = (
+    "without a new checkpoint: give them more time, or let the script store checkpoints more often"
+)
 _STOPPED: Final = Failure(cause=FailureCause.JOB, reason="The job was stopped from outside")
 
 
@@ -70,7 +75,8 @@ class Outcomes(Generic[OrderT]):
             return Outcome(self._failed(run, failure.reason or _NO_REASON))
         lacks = failure.cause is FailureCause.CAPACITY
         if not lacks:
-            self._context.notices.add(f"retrying trial {trial_id}: {failure.reason}")
+            text = f"retrying trial {trial_id}: {failure.reason}"
+            self._context.notices.add_event(ServiceTrouble.INTERRUPTED, text, trial_id)
         return Outcome(self._retry(run, failure.hint), lacked_capacity=lacks)
 
     def _failure(self, run: TrackedRun) -> Failure | None:
@@ -84,19 +90,27 @@ class Outcomes(Generic[OrderT]):
 
     def _retry(self, tracked: TrackedRun, hint: str) -> Ended | TrackedRun:
         settings, run = self._context.settings, tracked.run
-        if tracked.n_retries >= settings.max_retries:
-            n_lost = tracked.n_retries + 1
-            return self._failed(tracked, f"The job was lost {n_lost} times{hint}")
         newest = self._newest(tracked)
+        has_progress = newest is not None and newest.resource > run.resume_from
+        n_retries, n_idle = tracked.n_retries, 0
+        if not tracked.reached_time_limit:
+            n_retries += 1
+        elif not has_progress:
+            n_idle = tracked.n_idle + 1
+        if n_retries > settings.max_retries:
+            return self._failed(tracked, f"The job was lost {n_retries} times{hint}")
+        if n_idle >= MOST_IDLE:
+            return self._failed(
+                tracked, f"{MOST_IDLE} jobs in a row reached their time limit {_NO_CHECKPOINT}"
+            )
         restarts = 0
         if settings.is_restartable:
             restarts = self._context.channel.checkpoints.newest_restart(tracked.name)
-        if newest is None or newest.resource <= run.resume_from:
-            return tracked.retry(run, newest=restarts)
-        if run.until is not None and newest.resource >= run.until:
-            return tracked.ended(exit_code=0, checkpoint=newest)
-        run = replace(run, resume_from=newest.resource, from_checkpoint=newest)
-        return tracked.retry(run, newest=restarts)
+        if newest is not None and has_progress:
+            if run.until is not None and newest.resource >= run.until:
+                return tracked.ended(exit_code=0, checkpoint=newest)
+            run = replace(run, resume_from=newest.resource, from_checkpoint=newest)
+        return tracked.retry(run, newest=restarts, n_retries=n_retries, n_idle=n_idle)
 
     def _failed(self, run: TrackedRun, error: str) -> Ended:
         return run.ended(exit_code=1, error=error, checkpoint=self._newest(run))

@@ -16,6 +16,7 @@ from tunewright.backends.engine.job_service import (
     Submission,
 )
 from tunewright.exceptions import BackendError, RequestError
+from tunewright.trial import ServiceTrouble
 from tunewright.types import Config
 
 UNKNOWN_PAUSE: Final = 5.0
@@ -30,6 +31,12 @@ LATER_PAUSE: Final = 60.0
 """Mean service seconds without a new job after the first request that came too fast; each further one doubles them."""
 LONGEST_LATER_PAUSE: Final = 300.0
 """Maximum of these means, in service seconds."""
+_TROUBLES: Final = {
+    CreateOutcome.FULL: ServiceTrouble.WAITING,
+    CreateOutcome.LATER: ServiceTrouble.THROTTLED,
+    CreateOutcome.UNKNOWN: ServiceTrouble.RETRIED,
+}
+"""Events of the service after which a job is asked for again."""
 
 
 @final
@@ -150,7 +157,8 @@ class InstanceTypes:
         if self._prices.fixed_type(config) or self._types == [removed]:
             return False
         self._types = [one for one in self._types if one != removed]
-        self._notices.add(f"{reason}: it is left out, and jobs take {' or '.join(self._types)}")
+        text = f"{reason}: it is left out, and jobs take {' or '.join(self._types)}"
+        self._notices.add_event(ServiceTrouble.REPLACED, text)
         return True
 
     def _close(self, instance_type: str, service_seconds: float) -> None:
@@ -160,12 +168,13 @@ class InstanceTypes:
         others = [one for one in self._types if self._closed_until.get(one, 0.0) <= time.monotonic()]
         is_fixed = bool(self._prices.fixed_type(config))
         if not is_fixed and lacking not in others and others:
-            self._notices.add(f"{cause}: for a while new jobs take {others[0]}")
+            text = f"{cause}: for a while new jobs take {others[0]}"
+            self._notices.add_event(ServiceTrouble.REPLACED, text)
             return
         hint = ""
         if len(self._types) == 1 and not is_fixed:
             hint = ". List several types, as in --instance_type A,B, and the next one is taken"
-        self._notices.add(f"{cause}: waiting, then trying again{hint}")
+        self._notices.add_event(ServiceTrouble.WAITING, f"{cause}: waiting, then trying again{hint}")
 
 
 @final
@@ -226,8 +235,8 @@ class Submitter(Generic[OrderT]):
         except RequestError:
             self._pause(UNKNOWN_PAUSE)
             raise
-        if answer.outcome in {CreateOutcome.FULL, CreateOutcome.LATER, CreateOutcome.UNKNOWN}:
-            self._context.notices.add(answer.reason)
+        if answer.outcome in _TROUBLES:
+            self._context.notices.add_event(_TROUBLES[answer.outcome], answer.reason)
         if answer.outcome is CreateOutcome.CREATED:
             self._later.reset()
         elif answer.outcome is CreateOutcome.FULL:

@@ -96,7 +96,9 @@ class TrackedRun:
     first_retry
         The oldest retry whose reports are not all known.
     n_retries
-        Number of jobs of this session that this one replaces.
+        Number of lost jobs of this session that this one replaces; those that reached their time limit are not lost.
+    n_idle
+        Number of jobs just before this one that reached their time limit without a new checkpoint.
     """
 
     def __init__(
@@ -107,12 +109,14 @@ class TrackedRun:
         overheads: Overheads | None,
         first_retry: int = 0,
         n_retries: int = 0,
+        n_idle: int = 0,
     ) -> None:
         self._order = order
         self._speed = speed
         self._overheads = overheads
         self._first_retry = first_retry
-        self._n_retries = n_retries
+        self.n_retries: Final = n_retries
+        self.n_idle: Final = n_idle
         self._newest_retry = max(order.retry, first_retry)
         self._phase = RunPhase.QUEUED
         self._meter = self._new_meter(order)
@@ -170,11 +174,6 @@ class TrackedRun:
         return self._created
 
     @property
-    def n_retries(self) -> int:
-        """Number of jobs of this session that this one replaces."""
-        return self._n_retries
-
-    @property
     def is_attached(self) -> bool:
         """Whether the job was created by an earlier session, which may have stopped it."""
         return self._is_attached
@@ -230,6 +229,15 @@ class TrackedRun:
         return (
             self.is_over and not self._request and (self._end is None or self._end.cause not in _FINAL_CAUSES)
         )
+
+    @property
+    def reached_time_limit(self) -> bool:
+        """Whether the engine ended the job after its longest time, or asked it to end shortly before."""
+        if self._status is None:
+            return False
+        has_obeyed = self._end is not None and self._end.cause == TERMINATED
+        is_in_order = has_obeyed and self._status.state is JobState.COMPLETED
+        return is_in_order or self._status.state is JobState.TIMED_OUT
 
     @property
     def is_silent(self) -> bool:
@@ -455,7 +463,7 @@ class TrackedRun:
         """Dollars of the run so far, or in total if its job has ended; earlier retries included."""
         return self._meter.total(self.billed_seconds())
 
-    def retry(self, run: Run, *, newest: int = 0) -> TrackedRun:
+    def retry(self, run: Run, *, newest: int = 0, n_retries: int = 0, n_idle: int = 0) -> TrackedRun:
         """The next retry, queued.
 
         Parameters
@@ -464,6 +472,8 @@ class TrackedRun:
             The same run, from its newest checkpoint.
         newest
             The highest retry that a restart of the job has claimed, whether or not it reported.
+        n_retries, n_idle
+            Of the next retry.
         """
         number = max(newest, self._newest_retry) + 1
         order = replace(self._order, run=run, retry=number, cost_before=self.total_cost())
@@ -472,7 +482,8 @@ class TrackedRun:
             speed=self._speed,
             overheads=self._overheads,
             first_retry=self._first_retry,
-            n_retries=self._n_retries + 1,
+            n_retries=n_retries,
+            n_idle=n_idle,
         )
 
     def _reach(self, name: PhaseName) -> None:

@@ -15,6 +15,7 @@ from tunewright.backends.engine.run_meter import RunMeter
 from tunewright.backends.engine.submission import Submitter
 from tunewright.backends.engine.tasks import TaskBoard
 from tunewright.exceptions import BackendError, RequestError
+from tunewright.trial import ServiceTrouble
 from tunewright.types import Config
 
 _LEAD_SECONDS: Final = 300.0
@@ -373,9 +374,8 @@ class WorkerFleet:
             self._submitter.types.lacks_capacity(order.config, order.instance_type)
             return
         reason = failure.reason or "no reason given"
-        self._context.notices.add(
-            f"A job of workers ended ({status.detail or status.state.value}: {reason}): its runs go on elsewhere"
-        )
+        text = f"A job of workers ended ({status.detail or status.state.value}: {reason}): its runs go on elsewhere"
+        self._context.notices.add_event(ServiceTrouble.INTERRUPTED, text)
         if status.state is JobState.FAILED and failure.cause is FailureCause.JOB:
             self._n_failures += 1
             if self._n_failures >= _MAX_FAILURES:

@@ -18,7 +18,7 @@ from tunewright.backends.engine.tasks import LeaseWatch, TaskBoard, TaskListing
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun, pending_request
 from tunewright.backends.engine.worker_jobs import FleetPlan, WorkerFleet, WorkerJobOrder, WorkerTimes
 from tunewright.exceptions import BackendError, RequestError
-from tunewright.trial import OpenRun, Run
+from tunewright.trial import OpenRun, Run, ServiceTrouble
 from tunewright.types import Config
 
 TASK_PERIOD: Final = 10.0
@@ -235,7 +235,8 @@ class WorkerDispatcher(Dispatcher):
         is_lost = bool(lost_jobs) and self._board.holder(key) in lost_jobs
         if not (is_stale or is_lost) or not self._board.revoke(key, version):
             return False
-        self._context.notices.add(f"run {key} lost its worker, and goes on elsewhere")
+        text = f"run {key} lost its worker, and goes on elsewhere"
+        self._context.notices.add_event(ServiceTrouble.INTERRUPTED, text, int(key.partition("-")[0]))
         return True
 
 

@@ -39,7 +39,7 @@ from tunewright.runner.local_run import (
     is_locked,
     whole_resource,
 )
-from tunewright.runner.run_order import RunOrder
+from tunewright.runner.run_order import RunOrder, place_and_function
 from tunewright.threads import users_environment
 from tunewright.trial import Checkpoint, Ended, PhaseChange, PhaseName, Reported, Run
 from tunewright.types import Config
@@ -401,7 +401,7 @@ class Launcher:
 
 def _is_here(order: RunOrder) -> bool:
     """Return whether a run was ordered on this machine: its script and its working directory exist."""
-    place = order.script.rpartition(":")[0] or order.script
+    place, _ = place_and_function(order.script)
     return Path(order.cwd).is_dir() and (not place.endswith(".py") or Path(place).is_file())
 
 

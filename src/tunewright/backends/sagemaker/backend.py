@@ -33,6 +33,7 @@ from tunewright.backends.sagemaker.transport import (
 )
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.interfaces import Backend
+from tunewright.trial import ServiceTrouble
 
 
 @final
@@ -104,6 +105,9 @@ def make_context(
         Builds the request of an order.
     """
     session, settings, notices = site.session, site.settings, site.notices
+    session.on_throttled = lambda operation: notices.record(
+        ServiceTrouble.THROTTLED, f"AWS throttles {operation}: the request is sent again"
+    )
     jobs = SageMakerJobs(site, deployment.job_prefix, build)
     time = ServiceTime(session.endpoint.speed, settings.config.min_interval)
     prices = SageMakerPrices(settings, notices, prices_at(session.endpoint))

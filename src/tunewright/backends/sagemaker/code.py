@@ -20,6 +20,7 @@ from tunewright.aws.objects import in_parallel
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.contract import JOB_FILE, SOURCE
+from tunewright.runner.run_order import place_and_function
 from tunewright.runner.training_job import code_digest, folder_digest, pieces_of
 from tunewright.storage import ExperimentFolder, home, leads_elsewhere, replacing, write_atomically
 
@@ -297,13 +298,12 @@ def sources_of(script: str, dependencies: Sequence[Path] = ()) -> Sources:
         There is no such script, module or dependency, the script lies in the user's home folder itself or is left out by a
         rule, or a link leads out of a folder.
     """
-    place, separator, name = script.rpartition(":")
-    is_function = bool(separator) and name.isidentifier()
-    path = Path(place if is_function else script)
-    if is_function and path.suffix != ".py":
+    place, function = place_and_function(script)
+    path = Path(place)
+    if function and path.suffix != ".py":
         entry, found = script, _module(place)
     else:
-        entry, found = (f"{path.name}:{name}" if is_function else path.name), _script_folder(path)
+        entry, found = (f"{path.name}:{function}" if function else path.name), _script_folder(path)
     files, left_out = dict(found.files), list(found.left_out)
     for dependency in dependencies:
         more = dependency_files(dependency)
@@ -447,7 +447,8 @@ class StoredCode:
         folder = home() / CODE / self.digest
         if not folder.is_dir():
             self._download(root.under(f"{CODE}{self.digest}"), folder)
-        is_of_module = ":" in self.entry and not self.entry.rpartition(":")[0].endswith(".py")
+        place, function = place_and_function(self.entry)
+        is_of_module = bool(function) and not place.endswith(".py")
         return self.entry if is_of_module else str(folder / SOURCE / self.entry)
 
     def _download(self, objects: S3Objects, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
 
@@ -18,7 +19,7 @@ from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
 from tunewright.backends.engine.folder_channel import FolderChannel, order_template
 from tunewright.backends.slurm.commands import SlurmCommands
 from tunewright.backends.slurm.config import SlurmConfig
-from tunewright.backends.slurm.job_service import SlurmJobs
+from tunewright.backends.slurm.job_service import SlurmJobs, step_command
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend
@@ -89,11 +90,18 @@ def make_channel(benchmark: RealBenchmarkDefinition, config: SlurmConfig, folder
     if benchmark.until_as_max_resource and not benchmark.max_resource_attr:
         raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
     if benchmark.instance_count > 1:
-        raise SettingsError(f"instance_count={benchmark.instance_count}: a trial on Slurm has one node")
+        raise SettingsError(
+            f"instance_count={benchmark.instance_count}: nodes of a trial on Slurm are nodes_per_trial"
+        )
+    python = config.python or ("python3" if config.container else sys.executable)
+    template = order_template(benchmark)
+    if config.n_tasks > 1:  # the runner itself is outside of the container, as it calls srun
+        template = replace(template, prefix=step_command(config), interpreter=python)
+        python = "python3" if config.container else python
     return FolderChannel(
         folder,
-        order_template(benchmark),
-        python=config.python or ("python3" if config.container else sys.executable),
+        template,
+        python=python,
         until_name=(benchmark.max_resource_attr or "") if benchmark.until_as_max_resource else "",
         abandon_seconds=config.abandon_after,
         checkpoint_seconds=config.checkpoint_seconds,

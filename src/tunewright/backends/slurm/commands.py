@@ -1,4 +1,4 @@
-"""Slurm's commands: sbatch, squeue and scancel of this machine. Nothing else of Slurm is needed, accounting neither."""
+"""Slurm's commands on this machine. Trials need sbatch, squeue and scancel alone; sacct is asked for reasons where there is accounting."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tunewright.threads import users_environment
 
 _COMMANDS: Final = ("sbatch", "squeue", "scancel")
 _TIMEOUT: Final = 60.0
+_SACCT_SINCE: Final = "now-30days"
+_OUT_OF_MEMORY: Final = "OUT_OF_MEMORY"
 _KEPT: Final = {"SLURM_CONF", "SLURM_CLUSTERS"}
 """Variables of Slurm that jobs of a tuner inside a job get; the others describe the tuner's own job."""
 _UNREACHABLE: Final = (
@@ -74,6 +76,25 @@ class QueuedJob:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """A line of sinfo: the nodes of a partition that are alike."""
+
+    name: str
+    is_default: bool
+    is_up: bool
+    time_limit: str
+    """As Slurm writes it, such as ``1-00:00:00`` or ``infinite``."""
+    n_nodes: int
+    cpus: str
+    """Of a node; with a plus sign: at least so many."""
+    memory: str
+    """Of a node in MB, as :attr:`cpus`."""
+    gres: str
+    """Generic resources of a node, such as ``gpu:4``; empty: none."""
+
+
+@final
 class SlurmCommands:
     """Calls Slurm's commands, and counts them.
 
@@ -85,6 +106,7 @@ class SlurmCommands:
 
     def __init__(self) -> None:
         self.calls: Final[dict[str, int]] = dict.fromkeys(_COMMANDS, 0)
+        self._has_accounting: bool | None = None
 
     def check(self) -> None:
         """Check that the commands are there.
@@ -100,6 +122,67 @@ class SlurmCommands:
                 f"Slurm's {', '.join(missing)} cannot be found: run the tuner on a login node of the cluster, "
                 "or on any machine with the slurm-client package and the cluster's slurm.conf"
             )
+
+    def version(self) -> str:
+        """Version of the commands, such as ``slurm-wlm 24.11.5``.
+
+        Raises
+        ------
+        SlurmError
+            Slurm's configuration cannot be found.
+        """
+        return self._run("sinfo", "--version").strip()
+
+    def partitions(self) -> list[Partition]:
+        """The partitions that this user may see; one with nodes of several kinds has several lines.
+
+        Raises
+        ------
+        SlurmError
+            There is no answer.
+        """
+        lines = self._run("sinfo", "-h", "-o", "%P|%a|%l|%D|%c|%m|%G").splitlines()
+        return [_partition(line) for line in lines if line.count("|") >= 6]
+
+    def has_accounting(self) -> bool:
+        """Whether sacct answers: the cluster stores facts of jobs that have ended."""
+        if shutil.which("sacct") is None:
+            return False
+        try:
+            self._run("sacct", "-n", "-X", "-S", "now", "-o", "JobID")
+        except SlurmError:
+            return False
+        return True
+
+    def accounted_state(self, name: str) -> str:
+        """State of the newest job of a name by sacct, such as ``OUT_OF_MEMORY``; empty without accounting.
+
+        A job whose step ran out of memory may itself be called failed: the step's word counts.
+        """
+        if self._has_accounting is None:
+            self._has_accounting = self.has_accounting()
+        if not self._has_accounting:
+            return ""
+        options = (
+            "-n",
+            "-P",
+            "-u",
+            getpass.getuser(),
+            "--name",
+            name,
+            "-S",
+            _SACCT_SINCE,
+            "-o",
+            "JobIDRaw,State",
+        )
+        try:
+            lines = self._run("sacct", *options).splitlines()
+        except SlurmError:
+            return ""
+        found = [line.split("|", 1) for line in lines if "|" in line]
+        newest = max((int(step.partition(".")[0]) for step, _ in found), default=0)
+        states = [state.partition(" ")[0] for step, state in found if int(step.partition(".")[0]) == newest]
+        return _OUT_OF_MEMORY if _OUT_OF_MEMORY in states else next(iter(states), "")
 
     def submit(self, script: Path) -> str:
         """Submit a script; the id of its job.
@@ -141,7 +224,7 @@ class SlurmCommands:
         self._run("scancel", "--quiet", "-u", getpass.getuser(), "--name", name)
 
     def _run(self, command: str, *arguments: str) -> str:
-        self.calls[command] += 1
+        self.calls[command] = self.calls.get(command, 0) + 1
         try:
             done = subprocess.run(
                 [command, *arguments],
@@ -188,6 +271,20 @@ def _parse(line: str) -> QueuedJob:
         reason="" if reason == "None" else reason,
         submitted=_seconds(submitted) or 0.0,
         ended=_seconds(ended),
+    )
+
+
+def _partition(line: str) -> Partition:
+    name, available, time_limit, n_nodes, cpus, memory, gres = line.split("|", 6)
+    return Partition(
+        name=name.rstrip("*"),
+        is_default=name.endswith("*"),
+        is_up=available == "up",
+        time_limit=time_limit,
+        n_nodes=int(n_nodes),
+        cpus=cpus,
+        memory=memory,
+        gres="" if gres == "(null)" else gres,
     )
 
 

@@ -26,6 +26,7 @@ class SlurmConfig(BackendConfig):
     """
 
     backend_name: ClassVar[str] = "slurm"
+    runs_tuners: ClassVar[bool] = True
 
     partition: str = ""
     """Partition of the jobs, or several with commas (default: the cluster's)."""
@@ -33,18 +34,22 @@ class SlurmConfig(BackendConfig):
     """Account that the jobs are charged to."""
     qos: str = ""
     """Quality of service of the jobs."""
-    time_limit: str = field(default="", metadata={"metavar": "TIME"})
+    time_limit: str = field(default="", metadata={"metavar": "LIMIT"})
     """Time limit of each job as Slurm writes it, such as 90 (minutes) or 1-12:00:00; a trial that needs longer goes on in a new job from its checkpoint."""
     signal_seconds: int = 90
     """Seconds before the time limit at which a trial is asked to store its checkpoint."""
     cpus_per_trial: int = 1
-    """CPUs of each trial."""
+    """CPUs of each trial, or of each of its processes with nodes_per_trial or tasks_per_node."""
+    nodes_per_trial: int = 1
+    """Nodes of each trial: srun starts the script on all of them, and the process of rank 0 reports."""
+    tasks_per_node: int = 1
+    """Processes of the script on each node, such as one per GPU."""
     mem: str = ""
-    """Memory of each trial, such as 16G (default: the cluster's)."""
+    """Memory of each trial on each node, such as 16G (default: the cluster's)."""
     num_gpus_per_trial: int = 0
-    """GPUs of each trial."""
+    """GPUs of each trial on each node."""
     gres: str = ""
-    """Generic resources of each trial instead, such as gpu:a100:2."""
+    """Generic resources of each trial on each node instead, such as gpu:a100:2."""
     constraint: str = ""
     """Features of the nodes."""
     setup: tuple[str, ...] = field(default=(), metadata={"metavar": "LINE"})
@@ -71,11 +76,17 @@ class SlurmConfig(BackendConfig):
     """Seconds after which a trial that does not end when it is asked to is cancelled."""
     close_seconds: float = 120.0
     """Longest wait for jobs to end when the tuner ends."""
+    tuner_partition: str = ""
+    """Partition of a tuner that runs as a job, with --remote (default: that of the trials)."""
+    tuner_time_limit: str = field(default="", metadata={"metavar": "LIMIT"})
+    """Time limit of each job of such a tuner; another job goes on before it ends (default: the partition's)."""
+    tuner_sbatch: tuple[str, ...] = field(default=(), metadata={"metavar": "OPTION"})
+    """Further option of sbatch for such a tuner, such as --mem=4G; may be repeated."""
     max_retries: int = 20
-    """New jobs of a trial after time limits, preemptions and lost nodes, before it has failed."""
+    """New jobs of a trial after preemptions and lost nodes, before it has failed; those after time limits do not count."""
 
     def __post_init__(self) -> None:
-        check_at_least(self, 1, "cpus_per_trial", "signal_seconds")
+        check_at_least(self, 1, "cpus_per_trial", "nodes_per_trial", "tasks_per_node", "signal_seconds")
         check_at_least(self, 0.1, "squeue_seconds")
         check_at_least(self, 15, "silent_after")
         names = ("num_gpus_per_trial", "price_per_hour", "checkpoint_seconds", "abandon_after")
@@ -83,17 +94,30 @@ class SlurmConfig(BackendConfig):
         if self.gres and self.num_gpus_per_trial:
             raise SettingsError("gres and num_gpus_per_trial both ask for resources: give one of them")
         options = (self.partition, self.account, self.qos, self.mem, self.gres, self.constraint)
-        for text in (*options, self.container, *self.sbatch, *self.setup):
+        for text in (
+            *options,
+            self.container,
+            *self.sbatch,
+            *self.tuner_sbatch,
+            self.tuner_partition,
+            *self.setup,
+        ):
             if "\n" in text:
                 raise SettingsError(f"A line break is in {text!r}: give one option or line each time")
-        for option in self.sbatch:
+        for option in (*self.sbatch, *self.tuner_sbatch):
             if not option.startswith("-"):
                 raise SettingsError(f"sbatch={option!r} is no option: it begins with a hyphen")
+        seconds_of(self.tuner_time_limit)
         limit = seconds_of(self.time_limit)
         if limit is not None and limit <= self.signal_seconds:
             raise SettingsError(
                 f"time_limit={self.time_limit} ends before its signal: it must be longer than signal_seconds={self.signal_seconds}"
             )
+
+    @property
+    def n_tasks(self) -> int:
+        """Processes of the script in each trial."""
+        return self.nodes_per_trial * self.tasks_per_node
 
 
 def seconds_of(limit: str) -> int | None:

@@ -26,6 +26,7 @@ from tunewright.backends.slurm.commands import QueuedJob, SlurmCommands, SlurmEr
 from tunewright.backends.slurm.config import SlurmConfig
 from tunewright.exceptions import TunewrightError
 from tunewright.runner.checkpoints import write_atomically
+from tunewright.runner.contract import CHECKPOINT_DIR_VARIABLE
 
 GONE: Final = "GONE"
 """State of a job that Slurm has forgotten: it forgets ended jobs after MinJobAge, five minutes by default."""
@@ -34,6 +35,18 @@ SILENT: Final = "SILENT"
 JOB_LOG: Final = "slurm.log"
 """File of a run's folder: output of the job outside of the script."""
 _SCRIPT: Final = "job.sh"
+RANK_LOG: Final = "rank-"
+"""Beginning of the name of a file of a run's folder: output of a process of the script; its rank follows."""
+_THREADS: Final = 'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$SLURM_CPUS_PER_TASK}"'
+_PROCESSES: Final = (
+    'export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
+    'export MASTER_ADDR="$(hostname)" MASTER_PORT="$((20000 + SLURM_JOB_ID % 20000))"',
+)
+_RANK: Final = f"""\
+export RANK="$SLURM_PROCID" LOCAL_RANK="$SLURM_LOCALID" WORLD_SIZE="$SLURM_NTASKS"
+[ "$RANK" = 0 ] || exec >> "${CHECKPOINT_DIR_VARIABLE}/../{RANK_LOG}$RANK" 2>&1
+exec "$@"\
+"""
 _STARTING: Final = frozenset(
     {
         "PENDING",
@@ -66,6 +79,8 @@ _ENDED: Final = {
         JobState.FAILED,
     ),
 }
+ENDED_STATES: Final = frozenset(_ENDED)
+"""Slurm's words for jobs that have ended, and ours."""
 _LOST: Final = {
     "CANCELLED": "was cancelled, though not by this tuner",
     "PREEMPTED": "was preempted",
@@ -154,15 +169,17 @@ class SlurmJobs(JobService[JobOrder]):
         if not wanted:
             known |= {name.key: wall for name, wall in self._channel.begun().items()}
         for key, created in known.items():
-            if key not in statuses and (not wanted or key in wanted):
+            if key not in statuses and not wanted:
                 statuses[key] = _gone(created)
+            elif key not in statuses and key in wanted:
+                statuses[key] = self._forgotten(key, created)
         self._known |= {key: status.created for key, status in statuses.items() if not status.is_terminal}
         return statuses
 
     @override
     def describe(self, key: str) -> JobStatus:
         statuses = self._statuses(self._commands.queue(self.full_name(key)))
-        return statuses.get(key) or _gone(self._known.get(key, time.time()))
+        return statuses.get(key) or self._forgotten(key, self._known.get(key, time.time()))
 
     @override
     def stop(self, key: str) -> None:
@@ -171,6 +188,8 @@ class SlurmJobs(JobService[JobOrder]):
     @override
     def failure(self, key: str, status: JobStatus) -> Failure:
         state = status.detail
+        if state == "FAILED":
+            state = self._commands.accounted_state(self.full_name(key)) or state
         log = self._log_end(key)
         if state == "OUT_OF_MEMORY":
             return Failure(
@@ -194,6 +213,13 @@ class SlurmJobs(JobService[JobOrder]):
     @override
     def close(self) -> None:
         """Nothing is open."""
+
+    def _forgotten(self, key: str, created: float) -> JobStatus:
+        """A job that squeue does not show any more: accounting may know how it ended."""
+        state = self._commands.accounted_state(self.full_name(key))
+        if state not in _ENDED:
+            return _gone(created)
+        return JobStatus(state=_ENDED[state], detail=state, created=created, ended=time.time())
 
     def _created(self, key: str) -> Submission:
         self._unanswered.discard(key)
@@ -258,7 +284,7 @@ def job_script(config: SlurmConfig, name: str, folder: Path, command: Sequence[s
     folder
         For the job's own output.
     command
-        Runs the trial.
+        Runs the trial; with several processes by :func:`step_command`.
     """
     gpus = f"gpu:{config.num_gpus_per_trial}" if config.num_gpus_per_trial else ""
     options: Mapping[str, str] = {
@@ -266,7 +292,9 @@ def job_script(config: SlurmConfig, name: str, folder: Path, command: Sequence[s
         "output": str(folder / JOB_LOG),
         "open-mode": "append",
         "signal": f"B:TERM@{config.signal_seconds}",
-        "ntasks": "1",
+        "nodes": str(config.nodes_per_trial) if config.n_tasks > 1 else "",
+        "ntasks-per-node": str(config.tasks_per_node) if config.n_tasks > 1 else "",
+        "ntasks": "1" if config.n_tasks == 1 else "",
         "cpus-per-task": str(config.cpus_per_trial),
         "partition": config.partition,
         "account": config.account,
@@ -276,22 +304,55 @@ def job_script(config: SlurmConfig, name: str, folder: Path, command: Sequence[s
         "gres": config.gres or gpus,
         "constraint": config.constraint,
     }
-    lines = [f"#SBATCH --{option}={shlex.quote(value)}" for option, value in options.items() if value]
     words = list(command)
-    if config.container:
-        nvidia = ["--nv"] if config.gres or gpus else []
-        words = ["apptainer", "exec", *nvidia, config.container, *words]
+    if config.n_tasks == 1:
+        words = [*container_command(config), *words]
     return "\n".join(
         [
             "#!/bin/bash",
-            *lines,
+            *option_lines(options),
             "#SBATCH --no-requeue",
             *(f"#SBATCH {option}" for option in config.sbatch),
             *config.setup,
+            _THREADS,
+            *(_PROCESSES if config.n_tasks > 1 else ()),
             f"exec {shlex.join(words)}",
             "",
         ]
     )
+
+
+def option_lines(options: Mapping[str, str]) -> list[str]:
+    """Lines of a script for sbatch; options without a value are left out."""
+    return [f"#SBATCH --{option}={shlex.quote(value)}" for option, value in options.items() if value]
+
+
+def container_command(config: SlurmConfig) -> list[str]:
+    """The beginning of a command that runs in the container; empty without one."""
+    if not config.container:
+        return []
+    nvidia = ["--nv"] if config.gres or config.num_gpus_per_trial else []
+    return ["apptainer", "exec", *nvidia, config.container]
+
+
+def step_command(config: SlurmConfig) -> list[str]:
+    """The beginning of a command that runs on all nodes of a trial; empty for trials of one process.
+
+    Each process gets the variables that PyTorch's ``env://`` needs. That of rank 0 writes where srun writes, the others into files
+    of their own. If one fails, all are ended.
+    """
+    if config.n_tasks == 1:
+        return []
+    return [
+        "srun",
+        "--kill-on-bad-exit=1",
+        "--export=ALL",
+        "bash",
+        "-c",
+        _RANK,
+        "bash",
+        *container_command(config),
+    ]
 
 
 def refusal(error: SlurmError) -> Submission:

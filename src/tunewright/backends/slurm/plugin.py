@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, final
 
@@ -9,10 +12,20 @@ from typing_extensions import override
 
 from tunewright.backends.engine.folder_channel import FolderCheckpoints
 from tunewright.backends.engine.job_service import JobOrder
-from tunewright.backends.plugin import BackendPlugin, Description, ExperimentContext, FileLog, TrialLog
+from tunewright.backends.plugin import (
+    BackendPlugin,
+    Description,
+    ExperimentContext,
+    FileLog,
+    Finding,
+    TrialLog,
+    TunerJob,
+)
 from tunewright.backends.slurm.backend import SlurmBackend, make_channel
 from tunewright.backends.slurm.config import SlurmConfig
-from tunewright.backends.slurm.job_service import JOB_LOG, job_script
+from tunewright.backends.slurm.examination import examine
+from tunewright.backends.slurm.job_service import JOB_LOG, RANK_LOG, job_script
+from tunewright.backends.slurm.tuner_job import launch
 from tunewright.trial import Checkpoint, Run, Start
 
 
@@ -31,14 +44,17 @@ class SlurmPlugin(BackendPlugin[SlurmConfig]):
 
     @override
     def logs(self, config: SlurmConfig, context: ExperimentContext, trial_id: int) -> TrialLog:
-        """Output of the script and of the job, run by run."""
+        """Output of the script, of its processes of other ranks and of the job, run by run."""
         runs = _trials(config, context) / str(trial_id) / "runs"
-        files = ("stdout", "stderr", JOB_LOG)
 
-        def order(run: Path) -> list[int]:
-            return [int(number) for number in run.name.split("-")]
+        def order(path: Path) -> list[int]:
+            return [int(number) for number in re.findall(r"\d+", path.name)]
 
-        return FileLog(lambda: [run / name for run in sorted(runs.glob("*-*"), key=order) for name in files])
+        def files(run: Path) -> list[Path]:
+            ranks = sorted(run.glob(f"{RANK_LOG}*"), key=order)
+            return [run / "stdout", run / "stderr", *ranks, run / JOB_LOG]
+
+        return FileLog(lambda: [file for run in sorted(runs.glob("*-*"), key=order) for file in files(run)])
 
     @override
     def checkpoint_place(
@@ -72,6 +88,20 @@ class SlurmPlugin(BackendPlugin[SlurmConfig]):
         return job_script(
             config, f"tw-{context.tag}-{name.key}", channel.run_folder(name), channel.command(name)
         )
+
+    @override
+    def examine(self, config: SlurmConfig, folder: Path) -> Iterator[Finding]:
+        """Commands, partitions, accounting, the shared folder, and a job of a second."""
+        if config.shared_folder:
+            folder = Path(config.shared_folder).expanduser().absolute() / folder.name
+        try:
+            yield from examine(config, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @override
+    def launch(self, config: SlurmConfig, tuner: TunerJob) -> str:
+        return launch(config, tuner)
 
     @override
     def unknown_costs(self, config: SlurmConfig, context: ExperimentContext) -> str:

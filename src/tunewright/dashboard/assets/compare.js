@@ -14,6 +14,10 @@ function viewOfReport(title, path) {
         return;
       }
       const page = await context.source.get(path(context));
+      if (page.error) {
+        container.append(emptyNote(page.error));
+        return;
+      }
       this.title = page.title;
       container.classList.add("stack");
       this.charts = renderReport(container, page, context.name ? view => experimentAddress(context.tag, context.name, view) : null);

@@ -9,6 +9,8 @@ const EVENT_SHAPES = {
   throttled: "\u2026",
   retried: "\u21BB",
   interrupted: "\u25CC",
+  waiting: "\u25F7",
+  replaced: "\u21C4",
   session: "\u25B6",
   request: "\u270E",
   drop: "\u2212",

@@ -34,23 +34,32 @@ const EXPERIMENT_VIEWS = {
   events: eventsView,
 };
 
+/** The view that an address names. */
+function viewOf(route) {
+  return route.view === "trials" && route.item !== null ? trialView : (EXPERIMENT_VIEWS[route.view] ?? overviewView);
+}
+
 export class ExperimentPage {
   constructor(container, context, tag, name) {
     Object.assign(this, {container, context, tag, name, view: null});
     this.follower = new ExperimentFollower(context.source, tag, name, {
       onchange: change => this.redraw.request(change),
       onstate: context.onstate,
+      ongone: () => this.showGone(),
     });
     this.redraw = new Redraw(change => this.update(change));
   }
 
-  async open() {
-    loadCharts(); // while the documents are read
-    this.store = await this.follower.open();
+  async open(route) {
+    const charts = loadCharts(); // while the documents are read
+    this.store = await this.follower.open(viewOf(route) !== overviewView);
+    const readRest = () => setTimeout(() => this.follower.whole()); // after the first view
+    charts.then(readRest, readRest);
     this.status = h("span", {});
     this.facts = h("p", {class: "small facts-line"});
     this.progress = h("div", {class: "grow"});
     this.note = h("p", {class: "note"});
+    this.gone = h("div", {class: "warning", role: "alert", hidden: true});
     this.control = h("div", {class: "actions"});
     this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"});
     this.content = h("div", {class: "view"});
@@ -63,6 +72,7 @@ export class ExperimentPage {
           ? [this.tag]
           : [h("a", {href: "#/"}, "Experiments"), " / ", h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag)]),
       ),
+      this.gone,
       h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status),
       this.facts,
       this.note,
@@ -77,15 +87,17 @@ export class ExperimentPage {
   /** Show a view; views of one experiment share its store. */
   async show(route) {
     this.view?.dispose();
-    const isTrial = route.view === "trials" && route.item !== null;
-    const definition = isTrial ? trialView : EXPERIMENT_VIEWS[route.view];
-    const key = definition ? route.view : "overview";
-    this.drawTabs(key);
+    const definition = viewOf(route);
+    this.drawTabs(route.view in EXPERIMENT_VIEWS ? route.view : "overview");
     const content = h("div", {class: "stack"});
     const loading = h("p", {class: "empty", role: "status"}, "Loading\u2026");
     this.content.replaceChildren(loading, content);
-    const view = (this.view = Object.create(definition ?? overviewView));
-    document.title = `${isTrial ? `Trial ${route.item}` : view.title} \u2013 ${this.name} \u2013 Tunewright`;
+    const turn = (this.turn = {});
+    this.view = null;
+    document.title = `${definition === trialView ? `Trial ${route.item}` : definition.title} \u2013 ${this.name} \u2013 Tunewright`;
+    if (definition !== overviewView) await this.follower.whole();
+    if (this.turn !== turn) return;
+    const view = (this.view = Object.create(definition));
     try {
       await view.render(content, {...this.context, route, store: this.store, path: this.follower.path, tag: this.tag, name: this.name});
       loading.remove();
@@ -153,6 +165,17 @@ export class ExperimentPage {
       this.context.announce(`New best: ${this.store.metric.name} ${formatNumber(best.value)}, trial ${best.trial_id}`);
     }
     this.view?.update(change);
+  }
+
+  /** Say that the experiment is not there any more; the page stays as it was. */
+  showGone() {
+    this.context.onstate("gone");
+    this.control.replaceChildren();
+    this.gone.hidden = false;
+    this.gone.replaceChildren(
+      "This experiment was deleted or renamed. The page shows its last state. ",
+      h("a", {href: "#/"}, "All experiments"),
+    );
   }
 
   close() {

@@ -68,7 +68,7 @@ class DashboardPage {
     try {
       if (route.kind === "e") {
         this.experiment = new ExperimentPage(container, context, route.tag, route.name);
-        await this.experiment.open();
+        await this.experiment.open(route);
         if (this.turn === turn) await this.experiment.show(readAddress(location.hash));
       } else {
         const view = (this.view = Object.create(route.kind === "compare" ? compareView : listView));
@@ -108,6 +108,7 @@ class DashboardPage {
     const texts = {
       live: "Live",
       lost: "Reconnecting\u2026",
+      gone: "Deleted or renamed",
       connecting: "Connecting\u2026",
       frozen: "Saved page",
       denied: "Not allowed: open the address that tunewright dashboard printed",

@@ -38,14 +38,14 @@ function liveSource() {
     get: path => request(path, {}),
     post: (path, body) => request(path, {method: "POST", body: JSON.stringify(body), headers: {"Content-Type": "application/json"}}),
     stream: (path, position, handlers, onstate) =>
-      openStream(path, position, handlers, onstate, headers, () => request("api/experiments", {})),
+      openStream(path, position, handlers, onstate, headers, () => request(path.replace(/\/stream$/, ""), {})),
   };
 }
 
 /**
  * Follow server-sent events. `position` returns the query parameter from which a new connection goes on, such as "after=17".
- * A connection that ends is opened again, unless `probe` finds that the server refuses this page; a page that is hidden for
- * long gives its connection back.
+ * A connection that ends is opened again, unless `probe` finds that the server refuses this page, or that there is nothing to
+ * follow any more (the handler "gone"); a page that is hidden for long gives its connection back.
  */
 function openStream(path, position, handlers, onstate, headers, probe) {
   let connection = null,
@@ -73,6 +73,7 @@ function openStream(path, position, handlers, onstate, headers, probe) {
       error => error.status,
     );
     if (status === 401) onstate("denied");
+    else if (status === 404 && handlers.gone) handlers.gone();
     else if (!timer && !isClosed) timer = setTimeout(connect, (delay = Math.min(2 * delay, MOST_RETRY_MS)));
   };
   const drop = () => {

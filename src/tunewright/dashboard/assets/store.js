@@ -38,9 +38,13 @@ export class ExperimentStore {
     this.totals = {n_trials: 0, n_running: 0, n_paused: 0, n_completed: 0, n_stopped: 0, n_failed: 0, n_results: 0, cost: null};
   }
 
-  /** Add a delta that begins where the store ends. */
+  /** Add a delta that begins where the store ends; one that begins at 0 replaces everything. */
   merge(delta) {
     const change = new Change();
+    if (delta.after === 0) {
+      this.clear();
+      change.kinds.add("all");
+    }
     this.offset = delta.offset;
     this.time = delta.time ?? this.time;
     this.wall = delta.wall ?? this.wall;
@@ -122,22 +126,41 @@ export function experimentPath(tag, name) {
 
 /** Keeps a store equal to the journal: everything at first, then deltas; a gap or a new journal begins again from what is known. */
 export class ExperimentFollower {
-  constructor(source, tag, name, {onchange, onstate}) {
+  constructor(source, tag, name, {onchange, onstate, ongone}) {
     this.source = source;
     this.path = experimentPath(tag, name);
     this.onchange = onchange;
     this.onstate = onstate;
+    this.ongone = ongone;
     this.store = null;
     this.isClosed = false;
     this.catchingUp = null;
     this.isBehind = false;
+    this.reading = null;
   }
 
-  async open() {
-    const [experiment, delta] = await Promise.all([this.source.get(this.path), this.source.get(`${this.path}/since?after=0`)]);
+  /** Read the experiment; with its trials, or with a summary alone until `whole` is called. */
+  async open(isWhole) {
+    const rest = isWhole || this.source.isFrozen ? "since?after=0" : "summary";
+    const [experiment, known] = await Promise.all([this.source.get(this.path), this.source.get(`${this.path}/${rest}`)]);
     this.store = new ExperimentStore(experiment);
-    this.store.merge(delta);
-    if (this.isClosed) return this.store;
+    if (rest === "summary") Object.assign(this.store, known);
+    else {
+      this.store.merge(known);
+      this.reading = Promise.resolve();
+      this.follow();
+    }
+    return this.store;
+  }
+
+  /** Read the trials once; what fails comes by the stream. */
+  whole() {
+    if (this.isClosed) return Promise.resolve();
+    return (this.reading ??= this.catchUp().then(() => this.follow()));
+  }
+
+  follow() {
+    if (this.isClosed) return;
     this.stream = this.source.stream(
       `${this.path}/stream`,
       () => `after=${this.store.offset}`,
@@ -148,10 +171,13 @@ export class ExperimentFollower {
           this.onchange(new Change(["experiment"]));
         },
         reset: () => this.begin(),
+        gone: () => {
+          this.close();
+          this.ongone();
+        },
       },
       this.onstate,
     );
-    return this.store;
   }
 
   /** Apply a delta exactly once: one that is known already is dropped, one that overlaps or leaves a gap is asked for anew. */
@@ -169,9 +195,7 @@ export class ExperimentFollower {
       .get(`${this.path}/since?after=${this.store.offset}`)
       .then(delta => {
         if (delta.after !== this.store.offset || delta.offset <= delta.after) return;
-        const change = this.store.merge(delta);
-        if (delta.after === 0) change.kinds.add("all");
-        this.onchange(change);
+        this.onchange(this.store.merge(delta));
       })
       .catch(error => {
         if (error.status === 409) this.begin();

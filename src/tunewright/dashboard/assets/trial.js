@@ -188,9 +188,11 @@ export const trialView = {
         : "There is no output of this trial on this machine.",
     );
     this.log.hidden = true;
+    this.logProblem = h("p", {class: "warning", role: "status", hidden: true});
     return card(
       "Log",
       copyButton("Copy", () => this.log.textContent),
+      this.logProblem,
       this.log,
       this.noLog,
     );
@@ -200,18 +202,36 @@ export const trialView = {
     const {context} = this;
     let offset = this.detail.log?.offset ?? "";
     this.addLog(this.detail.log?.text);
-    if (this.detail.status !== "running") return;
+    if (this.detail.status !== "running") return this.detail.log?.is_remote ? this.readLog() : undefined;
     this.stream = context.source.stream(
       `${this.path}/log/stream`,
       () => `after=${encodeURIComponent(offset)}`,
       {
-        log: ({text}, id) => {
+        log: ({text, error}, id) => {
           offset = id;
           this.addLog(text);
+          this.showLogProblem(error);
         },
       },
       () => {},
     );
+  },
+
+  /** Read the output of a trial that has ended from the service that holds it. */
+  async readLog() {
+    this.noLog.textContent = "Reading the output from the service\u2026";
+    const found = await this.context.source.get(`${this.path}/log`).catch(error => ({text: "", error: error.message}));
+    if (this.isDisposed) return;
+    this.noLog.textContent = "The service holds no output of this trial.";
+    this.noLog.hidden = Boolean(found.error);
+    this.addLog(found.text);
+    this.showLogProblem(found.error);
+  },
+
+  /** Say why a service does not give the output; an empty text removes it. */
+  showLogProblem(text) {
+    this.logProblem.textContent = text ?? "";
+    this.logProblem.hidden = !text;
   },
 
   /** Append to the log; the view stays at the end if it was there. */

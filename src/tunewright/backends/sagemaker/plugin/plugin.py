@@ -84,6 +84,7 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
     """Trials are SageMaker training jobs."""
 
     config = SageMakerConfig
+    has_service_logs = True
 
     @override
     def build(self, config: SageMakerConfig, context: ExperimentContext) -> Backend:
