@@ -34,6 +34,7 @@ from tunewright.formatting import (
     front_lines,
     messages,
     number,
+    percent,
     plural,
     request_text,
     spot_text,
@@ -244,7 +245,7 @@ def _workers_text(time: WorkerTime) -> str:
         "uploading": time.uploading,
         "idle": time.idle,
     }
-    spent = ", ".join(f"{share:.0%} {name}" for name, share in shares.items() if share >= _LEAST_SHARE)
+    spent = ", ".join(f"{percent(share)} {name}" for name, share in shares.items() if share >= _LEAST_SHARE)
     return f"{time.n_workers}: {spent}"
 
 
@@ -265,7 +266,7 @@ def _importance_lines(found: Importance) -> list[tuple[str, str]]:
     texts = [f"{name:<{width}} {found.mean[name]:5.2f} ± {found.spread[name]:.2f}" for name in shown]
     trust = "uncertain: " if found.is_weak else ""
     texts.append(
-        f"{trust}{max(0.0, found.explained):.0%} of the variance of {found.n_trials} trials explained"
+        f"{trust}{percent(max(0.0, found.explained))} of the variance of {found.n_trials:,} trials explained"
     )
     return [("importance" if number == 0 else "", text) for number, text in enumerate(texts)]
 

@@ -99,7 +99,7 @@ def make_jobs(commands: Commands, tmp_path: Path) -> Callable[..., SlurmJobs]:
 
 
 def line(state: str, name: str = "tw-e-1-0-0-0", reason: str = "None") -> str:
-    return f"7|{state}|1700000000|N/A|{reason}|{name}\n"
+    return f"7|{state}|1700000000|1700000001|N/A|{reason}|{name}\n"
 
 
 def test_the_script_has_all_resources_and_becomes_the_runner() -> None:
@@ -120,7 +120,7 @@ def test_the_script_has_all_resources_and_becomes_the_runner() -> None:
     assert script.splitlines() == [
         "#!/bin/bash",
         "#SBATCH --job-name=tw-e-0-0-0",
-        "#SBATCH --output=/shared/run/slurm.log",
+        "#SBATCH --output=/shared/run/job.log",
         "#SBATCH --open-mode=append",
         "#SBATCH --signal=B:TERM@90",
         "#SBATCH --ntasks=1",
@@ -377,7 +377,7 @@ def test_after_a_trial_that_began_a_broken_job_is_blamed_on_its_node(
     jobs.create(ORDER)
     commands.answer("squeue", line("FAILED"))
     status = jobs.list_jobs(wanted=["0-0-0"])["0-0-0"]
-    (tmp_path / "trials" / "0" / "runs" / "0-0" / "slurm.log").write_text("no such module")
+    (tmp_path / "trials" / "0" / "runs" / "0-0" / "job.log").write_text("no such module")
     assert "no such module" in jobs.failure("0-0-0", status).reason
     claim = tmp_path / "trials" / "1" / "runs" / "0-0" / "claim"
     claim.parent.mkdir(parents=True)

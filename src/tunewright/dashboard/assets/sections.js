@@ -38,7 +38,7 @@ function renderSection(section, charts, link) {
   if (section.tests) renderTests(body, section.tests);
   for (const [caption, lines] of Object.entries(section.outputs)) body.append(h("h3", {}, caption), h("pre", {tabindex: "0"}, lines));
   if (section.note) body.append(h("p", {class: "small"}, section.note));
-  if (section.view && link) body.append(h("p", {}, h("a", {href: link(section.view)}, `Show ${section.view}`)));
+  if (section.view && link) body.append(h("p", {class: "more"}, h("a", {href: link(section.view)}, `Show ${section.view}`)));
   return body;
 }
 
@@ -65,12 +65,12 @@ function renderTable(body, label, table) {
   }
   const columns = table.head.map((title, index) => ({
     title,
-    isNumber: index > 0,
+    isNumber: table.rows.some(row => row[index].number !== null),
     text: row => row[index].text,
     sort: table.rows.some(row => row[index].number !== null) ? row => row[index].number : row => row[index].text,
     fill: (cell, row) => cell.append(row[index].mark ? h("span", {class: `mark-${row[index].mark}`}, row[index].text) : row[index].text),
   }));
-  new DataTable(body, {label, columns, rows: () => table.rows, pageSize: 100}).draw();
+  new DataTable(body, {label: `Table: ${label}`, columns, rows: () => table.rows, pageSize: 100}).draw();
 }
 
 function renderGuide(guide) {
