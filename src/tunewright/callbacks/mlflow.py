@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, final
 
 from typing_extensions import override
 
-from tunewright.callbacks.plugin import CallbackConfig
+from tunewright.callbacks.plugin import CallbackConfig, CallbackPlugin
 from tunewright.callbacks.tracking import (
     TrackedExperiment,
     TrackedResult,
@@ -76,7 +76,7 @@ class MlflowConfig(CallbackConfig):
 
 
 @final
-class MlflowPlugin(TrackerPlugin[MlflowConfig]):
+class MlflowPlugin(TrackerPlugin[MlflowConfig], CallbackPlugin[MlflowConfig]):
     """Runs in MLflow."""
 
     config = MlflowConfig

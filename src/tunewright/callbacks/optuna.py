@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, final
 
 from typing_extensions import override
 
-from tunewright.callbacks.plugin import CallbackConfig
+from tunewright.callbacks.plugin import CallbackConfig, CallbackPlugin
 from tunewright.callbacks.tracking import TrackedExperiment, TrackedTrial, Tracker, TrackerPlugin
 from tunewright.exceptions import MissingExtraError, SettingsError
 from tunewright.metric import Goal
@@ -49,7 +49,7 @@ class OptunaConfig(CallbackConfig):
 
 
 @final
-class OptunaPlugin(TrackerPlugin[OptunaConfig]):
+class OptunaPlugin(TrackerPlugin[OptunaConfig], CallbackPlugin[OptunaConfig]):
     """A study in an Optuna storage."""
 
     config = OptunaConfig

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
-from typing import Final, TypeVar, final
+from typing import Final, Generic, TypeVar, final
 
 from filelock import FileLock, Timeout
 from typing_extensions import override
@@ -30,7 +30,6 @@ from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.callbacks.plugin import (
     CallbackConfig,
     CallbackContext,
-    CallbackPlugin,
     callback_from_json,
     callback_names,
     callback_to_json,
@@ -274,8 +273,11 @@ class Tracker(ABC):
 C = TypeVar("C", bound=CallbackConfig)
 
 
-class TrackerPlugin(CallbackPlugin[C]):
-    """A tracker by name: a callback, and a target of ``tunewright export``."""
+class TrackerPlugin(ABC, Generic[C]):
+    """The part of a callback's plugin that makes it a tracker, and a target of ``tunewright export``.
+
+    A plugin has this class and `CallbackPlugin` as its bases, in this order.
+    """
 
     @abstractmethod
     def open(self, config: C, experiment: TrackedExperiment) -> Tracker:
@@ -288,7 +290,6 @@ class TrackerPlugin(CallbackPlugin[C]):
         """
 
     @final
-    @override
     def build(self, config: C, context: CallbackContext) -> Callback:
         """A callback that follows the experiment in a process of its own."""
         return TrackingCallback(config, context.folder)
@@ -344,7 +345,8 @@ class _Export:
         if not isinstance(plugin, TrackerPlugin):
             raise SettingsError(f"{config.callback_name} is no tracker: use {', '.join(tracker_names())}")
         plugin.check(config)
-        self._plugin = plugin
+        self._name = plugin.name
+        self._open = plugin.open
         self._config = config
         self._experiment = TrackedExperiment(folder)
         self._pending: set[int] = set()
@@ -360,7 +362,7 @@ class _Export:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise SettingsError(
-                f"Another process is writing {self._experiment.name} to {self._plugin.name}: wait for its end"
+                f"Another process is writing {self._experiment.name} to {self._name}: wait for its end"
             ) from None
         return self
 
@@ -375,7 +377,7 @@ class _Export:
     def summary(self) -> str:
         """Number of trials, and where to look at them; only after a write."""
         place = "" if self._tracker is None else self._tracker.place
-        return f"{plural(len(self._experiment.trials), 'trial')} in {self._plugin.name}: {place}"
+        return f"{plural(len(self._experiment.trials), 'trial')} in {self._name}: {place}"
 
     def outcome(self) -> ExperimentStatus:
         """How the last session ended, by the journal."""
@@ -412,7 +414,7 @@ class _Export:
             self._experiment.status = ExperimentStatus.RUNNING
         try:
             if self._tracker is None:
-                self._tracker = self._plugin.open(self._config, self._experiment)
+                self._tracker = self._open(self._config, self._experiment)
                 self._pending.update(range(len(self._experiment.trials)))
             for trial_id in sorted(self._pending):
                 self._tracker.write_trial(self._experiment.trials[trial_id])
@@ -422,7 +424,7 @@ class _Export:
             self._close()
             if isinstance(error, TunewrightError):
                 raise
-            raise TrackerError(self._plugin.name, error) from error
+            raise TrackerError(self._name, error) from error
 
     def _close(self) -> None:
         tracker, self._tracker = self._tracker, None

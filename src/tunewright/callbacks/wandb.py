@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Literal, final
 
 from typing_extensions import override
 
-from tunewright.callbacks.plugin import CallbackConfig
+from tunewright.callbacks.plugin import CallbackConfig, CallbackPlugin
 from tunewright.callbacks.tracking import TrackedExperiment, TrackedTrial, Tracker, TrackerPlugin
 from tunewright.exceptions import MissingExtraError
 from tunewright.storage import write_atomically
@@ -40,7 +40,7 @@ class WandbConfig(CallbackConfig):
 
 
 @final
-class WandbPlugin(TrackerPlugin[WandbConfig]):
+class WandbPlugin(TrackerPlugin[WandbConfig], CallbackPlugin[WandbConfig]):
     """Runs in Weights & Biases."""
 
     config = WandbConfig
