@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
-from typing import Final, Generic, TypeVar, final
+from typing import Any, Final, Generic, TypeVar, cast, final
 
 from filelock import FileLock, Timeout
 from typing_extensions import override
@@ -346,7 +346,7 @@ class _Export:
             raise SettingsError(f"{config.callback_name} is no tracker: use {', '.join(tracker_names())}")
         plugin.check(config)
         self._name = plugin.name
-        self._open = plugin.open
+        self._open: Callable[[Any, TrackedExperiment], Tracker] = cast("TrackerPlugin[Any]", plugin).open
         self._config = config
         self._experiment = TrackedExperiment(folder)
         self._pending: set[int] = set()
