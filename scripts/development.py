@@ -135,6 +135,8 @@ def environment(wanted: str | None, *, group: str = "dev") -> Path:
         return venv
     say(f"Setting up {venv.name} with Python {version} (minutes the first time) ...")
     command = [find_uv(), "sync", "--locked", "--all-extras", "--compile-bytecode", "--quiet"]
+    for extra in ("mlflow", "wandb"):  # tested in environments of their own
+        command += ["--no-extra", extra]
     command += ["--no-default-groups", "--group", group]
     if not (venv / "bin" / "python").exists():
         command += ["--python", python]
