@@ -82,6 +82,19 @@ html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
+html_context = {
+    "versions": sorted(path.name for path in (ROOT / "build" / "docs" / "versions").glob("v*"))
+}  # built by scripts/docs --tags
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "versions.html",
+        "sidebar/scroll-end.html",
+    ]
+}
 html_favicon = "_static/icon.svg"
 
 # Manual pages: sphinx-build -b man

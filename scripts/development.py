@@ -135,6 +135,8 @@ def environment(wanted: str | None, *, group: str = "dev") -> Path:
         return venv
     say(f"Setting up {venv.name} with Python {version} (minutes the first time) ...")
     command = [find_uv(), "sync", "--locked", "--all-extras", "--compile-bytecode", "--quiet"]
+    for extra in ("mlflow", "wandb"):  # tested in environments of their own
+        command += ["--no-extra", extra]
     command += ["--no-default-groups", "--group", group]
     if not (venv / "bin" / "python").exists():
         command += ["--python", python]
@@ -222,7 +224,7 @@ def fast_steps(tool: Path) -> list[Step]:
     places = ["src", "tests", "scripts", "perf", "examples", "benchmarking"]
     present = [place for place in places if (ROOT / place).exists()]
     return [
-        Step("types", [str(tool / "basedpyright"), "--level", "error"]),
+        Step("types", [str(tool / "basedpyright"), "--level", "error", "--pythonpath", str(tool / "python")]),
         Step("import layers", [str(tool / "lint-imports"), "--no-cache"]),
         Step("lint", [str(tool / "ruff"), "check", *present]),
         Step("format", [str(tool / "ruff"), "format", "--check", *present]),
@@ -466,19 +468,52 @@ def docs(arguments: Sequence[str]) -> int:
     command = argparse.ArgumentParser(prog="scripts/docs", allow_abbrev=False)
     command.add_argument("--python", help="another interpreter, such as python3.13")
     command.add_argument("--fresh", action="store_true", help="run all tutorials again")
+    command.add_argument(
+        "--tags", action="store_true", help="also the site of each tag v*, below build/docs/versions"
+    )
     options = command.parse_args(arguments)
     tool = environment(options.python, group="docs") / "bin"
     pages = ROOT / "build" / "docs"
     if options.fresh:
-        for made in (pages, ROOT / "docs" / "tutorials", ROOT / "docs" / "reference" / "generated"):
+        for made in (
+            pages,
+            ROOT / "docs" / "methods" / "figures",
+            ROOT / "docs" / "tutorials",
+            ROOT / "docs" / "reference" / "generated",
+        ):
             shutil.rmtree(made, ignore_errors=True)
     start = time.monotonic()
+    if options.tags and (exit_code := tagged_sites(pages / "versions")):
+        return exit_code
     exit_code = shown([str(tool / "sphinx-build"), "-n", "-W", "--keep-going", "-q", "docs", str(pages)])
     if exit_code:
         say(f"The site could not be built; the warnings above are errors ({time.monotonic() - start:.0f} s).")
     else:
         say(f"Open {pages / 'index.html'} ({time.monotonic() - start:.0f} s).")
     return exit_code
+
+
+def tagged_sites(folder: Path) -> int:
+    """Build the site of each tag that has one, by its own ``scripts/docs`` in a checkout of its own; return the first exit code that is not 0."""
+    listed = subprocess.run(
+        ["git", "tag", "--list", "v*"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for tag in listed.stdout.split():
+        if (folder / tag / "index.html").exists():
+            continue
+        with tempfile.TemporaryDirectory() as checkout:
+            subprocess.run(["git", "worktree", "add", "--detach", checkout, tag], cwd=ROOT, check=True)
+            try:
+                command = Path(checkout) / "scripts" / "docs"
+                if not command.exists():
+                    say(f"{tag} has no site")
+                    continue
+                if exit_code := shown([str(command)]):
+                    return exit_code
+                shutil.copytree(Path(checkout) / "build" / "docs", folder / tag)
+            finally:
+                subprocess.run(["git", "worktree", "remove", "--force", checkout], cwd=ROOT, check=True)
+    return 0
 
 
 def shown(command: Sequence[str]) -> int:

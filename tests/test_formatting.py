@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tunewright.formatting import seconds_of, spot_text
+from tunewright.formatting import percent, plural, seconds_of, spot_text
 
 
 def test_savings_of_spot_instances() -> None:
     assert spot_text(0.0, 100.0, 0) == ""
-    assert spot_text(70.0, 30.0, 1) == "spot instances saved 70% with 1 interruption"
-    assert spot_text(0.0, 0.0, 2) == "spot instances saved 0% with 2 interruptions"
+    assert spot_text(70.0, 30.0, 1) == "spot instances saved 70 % with 1 interruption"
+    assert spot_text(0.0, 0.0, 2) == "spot instances saved 0 % with 2 interruptions"
+
+
+def test_shares_and_counts() -> None:
+    assert [percent(share) for share in (0.0, 0.125, 0.985, 1.0)] == ["0 %", "13 %", "99 %", "100 %"]
+    assert [plural(n, "trial") for n in (1, 2, 10_000)] == ["1 trial", "2 trials", "10,000 trials"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from tunewright.runner.contract import CONFIG_PARAMETER, JOB_FILE, RUN_VARIABLE,
 from tunewright.runner.restarts import Restarts
 from tunewright.runner.run_order import RunOrder
 from tunewright.runner.s3_channel import S3Channel, S3Place
-from tunewright.runner.s3_tasks import Lease, TaskQueue
+from tunewright.runner.s3_tasks import S3Lease, TaskQueue
 from tunewright.runner.worker import DRAIN, WorkerFacts
 
 STATE = "state.json"
@@ -113,6 +113,9 @@ class Training:
         Called with the end once it was sent; not called for one that vanished.
     """
 
+    look_seconds: float | None = None
+    """Service seconds between two looks for requests; None: as the channel says."""
+
     def __init__(self, stage: Stage, order: RunOrder, channel: Channel, ended: Callable[[End], None]) -> None:
         self._stage = stage
         self._order = order
@@ -123,7 +126,7 @@ class Training:
         self._seq = 0
         self._began = time.monotonic()
         self._seconds = float(order.config["seconds"])
-        self._look_seconds = channel.poll_seconds * stage.speed
+        self._look_seconds = self.look_seconds or channel.poll_seconds * stage.speed
         self.is_over = False
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
@@ -378,7 +381,7 @@ class Worker:
         self._name = f"{job.name}-{job.attempt}-{number}"
         self._ended = ended
         self._queue = TaskQueue(client, self._s3.bucket, self._s3.prefix, job.name)
-        self._runs: dict[str, tuple[Lease, Training]] = {}
+        self._runs: dict[str, tuple[S3Lease, Training]] = {}
         self._random = random.Random(self._name)
         self._started = self._idle_since = time.monotonic()
         self._session: bytes | None = None
@@ -444,7 +447,7 @@ class Worker:
             self._is_draining = True
             self._end_if_done()
 
-    def _start(self, lease: Lease) -> None:
+    def _start(self, lease: S3Lease) -> None:
         facts = dict(lease.task["facts"])
         source = facts.pop("source")
         folder = self._stage.folder / f"{self._name}-{lease.run}"
@@ -458,7 +461,7 @@ class Worker:
             began = time.monotonic()
             self._stage.waits.append((began, began - self._over_at))
 
-    def _over(self, lease: Lease) -> None:
+    def _over(self, lease: S3Lease) -> None:
         del self._runs[lease.run]
         self._over_at = time.monotonic()
         self._queue.give_back(lease)

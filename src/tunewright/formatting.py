@@ -124,7 +124,7 @@ def number(value: float) -> str:
 
 
 def plural(n: int, noun: str, several: str = "") -> str:
-    """Format a count with its noun, as ``1 trial`` or ``2 trials``.
+    """Format a count with its noun, as ``1 trial`` or ``2,000 trials``.
 
     Parameters
     ----------
@@ -135,7 +135,12 @@ def plural(n: int, noun: str, several: str = "") -> str:
     several
         Plural, if it is not the singular with an s.
     """
-    return f"{n} {noun if n == 1 else several or noun + 's'}"
+    return f"{n:,} {noun if n == 1 else several or noun + 's'}"
+
+
+def percent(share: float) -> str:
+    """Format a share as ``40 %``: whole percents, halves up."""
+    return f"{math.floor(100.0 * share + 0.5)} %"
 
 
 def duration(seconds: float) -> str:
@@ -287,7 +292,7 @@ def remaining_text(facts: ProgressFacts, history: History, now: float, cost: flo
     if share is None or not history.n_trials:
         return ""
     to_go = f", about {duration(now * (1.0 - share) / share)} to go" if _LEAST_SHARE <= share < 1.0 else ""
-    return f"{share:.0%}{to_go}"
+    return f"{percent(share)}{to_go}"
 
 
 def interrupt_text(history: History) -> str:
@@ -316,10 +321,10 @@ def counts_text(history: History, most: int | None = None) -> str:
     Trials with known results are counted apart: ``31 of 50 trials and 3 with known results (...)``.
     """
     counts = {status: len(history.ids(status)) for status in TrialStatus}
-    some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    some = ", ".join(f"{n:,} {status}" for status, n in counts.items() if n)
     n_known = KnownResults().n_trials(history)
     n_trained = history.n_trials - n_known
-    trials = plural(n_trained, "trial") if most is None else f"{n_trained} of {plural(most, 'trial')}"
+    trials = plural(n_trained, "trial") if most is None else f"{n_trained:,} of {plural(most, 'trial')}"
     known = f" and {n_known} with known results" if n_known else ""
     return f"{trials}{known} ({some})" if some else "no trials yet"
 
@@ -462,7 +467,7 @@ def spot_text(saved: float, billed: float, interruptions: int) -> str:
     if not saved and not interruptions:
         return ""
     share = saved / (saved + billed) if saved + billed else 0.0
-    return f"spot instances saved {share:.0%} with {plural(interruptions, 'interruption')}"
+    return f"spot instances saved {percent(share)} with {plural(interruptions, 'interruption')}"
 
 
 def starts_text(records: Sequence[Mapping[str, Any]]) -> str:
@@ -493,7 +498,7 @@ def _end_counts(history: History) -> str:
         "stopped": len(history.ids(TrialStatus.STOPPED)) + len(history.ids(TrialStatus.RUNNING)),
         "failed": len(history.ids(TrialStatus.FAILED)),
     }
-    some = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    some = ", ".join(f"{n:,} {status}" for status, n in counts.items() if n)
     return f"{history.n_trials} ({some})" if some else "0"
 
 

@@ -222,7 +222,7 @@ def test_what_is_done_is_told_by_the_nearest_limit() -> None:
     five = facts(max_time=None, max_trials=5)
     status = "40 s, 1 of 2 workers busy, 5 of 5 trials (1 running, 4 completed)"
     assert status_text(five, history, 40.0, 0.0) == status
-    assert remaining_text(five, history, 40.0, 0.0) == "80%, about 10 s to go"
+    assert remaining_text(five, history, 40.0, 0.0) == "80 %, about 10 s to go"
     assert remaining_text(facts(max_time=None), history, 40.0, 0.0) == ""
 
 

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +39,24 @@ high = 1.0
 """
 
 
+def write_files(folder: Path) -> tuple[Path, Path]:
+    """A script and its space."""
+    script, space = folder / "train.py", folder / "space.toml"
+    script.write_text(SCRIPT)
+    space.write_text(SPACE)
+    return script, space
+
+
+def tune_line(script: Path, space: Path) -> list[str]:
+    base = ["tune", str(script), "--space", str(space), "--metric", "score", "--goal", "max"]
+    return [*base, "--resource", "epoch", "--max_resource_attr", "epochs"]
+
+
 class Command:
     """Calls ``tunewright`` and keeps what it says."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.script = folder / "train.py"
-        self.script.write_text(SCRIPT)
-        self.space = folder / "space.toml"
-        self.space.write_text(SPACE)
+        self.script, self.space = write_files(folder)
         self._capsys = capsys
         self.out = self.err = ""
 
@@ -56,8 +68,7 @@ class Command:
         return int(exited.value.code or 0)
 
     def tune(self, *more: str) -> int:
-        base = ["tune", str(self.script), "--space", str(self.space), "--metric", "score", "--goal", "max"]
-        return self(*base, "--resource", "epoch", "--max_resource_attr", "epochs", *more)
+        return self(*tune_line(self.script, self.space), *more)
 
 
 @pytest.fixture
@@ -66,10 +77,26 @@ def command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     return Command(tmp_path, capsys)
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with an experiment of two trials in its ``home``, and what was printed."""
+    folder = tmp_path_factory.mktemp("stored")
+    line = [*tune_line(*write_files(folder)), "--max_resource", "3", "--max_num_trials", "2"]
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as shown:
+        patch.setenv("TUNEWRIGHT_HOME", str(folder / "home"))
+        with pytest.raises(SystemExit) as exited:
+            main([*line, "--experiment-tag", "mine"])
+    assert not exited.value.code, shown.getvalue()
+    return folder, shown.getvalue()
+
+
 @pytest.fixture
-def tuned(command: Command) -> Command:
-    """After one experiment of two trials."""
-    assert command.tune("--max_resource", "3", "--max_num_trials", "2", "--experiment-tag", "mine") == 0
+def tuned(command: Command, stored: tuple[Path, str], tunewright_home: Path) -> Command:
+    """After one experiment of two trials, which is a copy."""
+    folder, command.out = stored
+    shutil.copytree(folder / "home", tunewright_home)
+    for path in tunewright_home.glob("experiments/*/*/metadata.json"):
+        path.write_text(path.read_text().replace(str(folder), str(command.script.parent)))
     return command
 
 

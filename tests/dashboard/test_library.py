@@ -13,6 +13,7 @@ import pytest
 from tunewright.events import encode_event
 from tunewright.exceptions import BackendError, UnknownNameError
 from tunewright.experiments.remote_marker import RemoteMarker, write_marker
+from tunewright.remote import launch as launches
 from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus
 
@@ -123,11 +124,11 @@ def test_remote_experiments_are_fetched_again(
     closed: list[bool] = []
     session = SimpleNamespace(close=lambda: closed.append(True))
     record = SimpleNamespace(endpoint=lambda: "here", bucket="b", bucket_terms=None, requests={})
-    monkeypatch.setattr(remote_sync, "load_record", lambda tag: record)
-    monkeypatch.setattr(remote_sync, "open_session", lambda endpoint: session)
-    monkeypatch.setattr(remote_sync, "choose_bucket", lambda *terms: "b")
     launch = SimpleNamespace(look=list)
-    monkeypatch.setattr(remote_sync, "RemoteLaunch", lambda *arguments: launch)
+    monkeypatch.setattr(launches, "load_record", lambda tag: record)
+    monkeypatch.setattr(launches, "open_session", lambda endpoint: session)
+    monkeypatch.setattr(launches, "choose_bucket", lambda *terms: "b")
+    monkeypatch.setattr(launches, "RemoteLaunch", lambda *arguments: launch)
 
     def refuse(*_: object) -> None:
         raise BackendError("no credentials")

@@ -94,7 +94,7 @@ def read_event(answer: http.client.HTTPResponse) -> dict[str, str]:
         if line:
             name, _, value = line.partition(": ")
             event[name] = value
-        elif "data" in event:
+        elif "data" in event and event["event"] != "ping":
             return event
         else:
             event = {}

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,10 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tunewright.events import ACCEPTED
+from tunewright.events import ACCEPTED, RequestEvent
+from tunewright.journal import FileJournal
+from tunewright.requests import action_of, arguments_of, read_requests, withdraw_request
+from tunewright.storage import ExperimentFolder
 from tunewright.trial import ExperimentStatus, TrialStatus
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -163,6 +167,14 @@ def expect(page: Any, selector: str, text: str) -> None:
     playwright.expect(page.locator(selector).first).to_contain_text(text, timeout=PATIENCE)
 
 
+def until(page: Any, condition: str) -> None:
+    """Wait until an expression of the page is true; its policy allows no functions of strings."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(50)
+
+
 def tile(page: Any, label: str, text: str) -> None:
     """Wait until a number of the overview is this."""
     found = page.locator(".tile", has_text=label).locator(".figure")
@@ -186,7 +198,7 @@ def test_the_list_is_searched_and_filtered(open_page: Callable[..., Any], server
     page.keyboard.press("/")
     page.keyboard.type("-B-")
     rows(page, 1)
-    assert "q=-B-" in page.url
+    page.wait_for_url("**q=-B-")
     page.reload()
     rows(page, 1)
     page.get_by_role("searchbox").fill("")
@@ -224,29 +236,38 @@ def test_texts_of_scripts_are_texts(open_page: Callable[..., Any], server: Serve
     assert page.title().startswith("Trial 1")
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+def broken_rules(page: Any, *, is_whole: bool) -> list[tuple[str, str]]:
+    """Serious findings of axe-core in light and in dark colours; rules other than that of contrast if wanted, once."""
+    found: list[tuple[str, str]] = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        only = [] if is_whole and scheme == "light" else ["color-contrast"]
+        result = page.evaluate(
+            "only => axe.run(document, only.length ? {runOnly: only, resultTypes: ['violations']} : {resultTypes: ['violations']})",
+            only,
+        )
+        found += [
+            (f"{scheme} {one['id']}", one["nodes"][0]["html"][:200])
+            for one in result["violations"]
+            if one["impact"] in {"serious", "critical"}
+        ]
+    return found
+
+
+@pytest.mark.parametrize("width", [1280, 360])
 def test_views_keep_the_rules_of_accessibility(
-    open_page: Callable[..., Any], server: Server, scheme: str, width: int
+    open_page: Callable[..., Any], server: Server, width: int
 ) -> None:
-    page = open_page(server, color_scheme=scheme, viewport={"width": width, "height": 800})
+    page = open_page(server, viewport={"width": width, "height": 800})
     page.evaluate(axe_core.AXE_FILE_PATH.read_text(encoding="utf-8"))
     problems: list[tuple[str, str, str]] = []
-    only = ["color-contrast"] if scheme == "dark" else []  # all other rules hold for both
     for view in ["", *(f"e/t/{STORED}/{one}" for one in VIEWS), f"e/u/{EMPTY}/overview"]:
         show(page, view)
         expect(page, "h1", "Experiments" if not view else view.split("/")[2])
         playwright.expect(page.locator("main")).not_to_contain_text(
             re.compile("Estimating|Loading"), timeout=PATIENCE
         )
-        found = page.evaluate(
-            "only => axe.run(document, only.length ? {runOnly: only, resultTypes: ['violations']} : {resultTypes: ['violations']})",
-            only,
-        )
-        problems += [
-            (view, one["id"], one["nodes"][0]["html"][:200])
-            for one in found["violations"]
-            if one["impact"] in {"serious", "critical"}
-        ]
+        problems += [(view, *one) for one in broken_rules(page, is_whole=width == 1280)]
         if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
             problems.append((view, "too wide", f"{width} pixels"))
     assert problems == []
@@ -272,7 +293,7 @@ def test_a_brushed_range_filters_the_trials(open_page: Callable[..., Any], serve
     page = open_page(server, f"e/t/{STORED}/parallel")
     rows(page, 24)
     box = page.locator(".chart canvas").first.bounding_box()
-    left = box["x"] + 48  # the axis of the learning rate
+    left = box["x"] + box["width"] / 8  # the axis of the learning rate, the first of four
     page.mouse.move(left, box["y"] + 60)
     page.mouse.down()
     page.mouse.move(left, box["y"] + 130, steps=4)
@@ -297,6 +318,59 @@ def test_trials_are_filtered_and_sorted(open_page: Callable[..., Any], server: S
     rows(page, 1)
     page.locator("table.data tbody a").click()
     expect(page, ".pill.failed", "failed")
+
+
+def test_a_search_and_its_order_are_in_the_address(open_page: Callable[..., Any], server: Server) -> None:
+    page = open_page(server, f"e/t/{STORED}/trials")
+    page.get_by_role("searchbox").fill("lr < ")  # not written to its end
+    rows(page, 24)
+    page.get_by_role("searchbox").fill("no such words")
+    expect(page, ".empty", "No trial matches")
+    page.get_by_role("searchbox").fill("epoch >= 3")
+    page.get_by_role("button", name="width").click()
+    page.wait_for_url("**sort=width*")
+    rows(page, 24)
+    page.mouse.wheel(0, 400)
+    until(page, "history.state?.scroll > 0")
+    place = page.evaluate("scrollY")
+    page.get_by_role("link", name="17", exact=True).click()
+    expect(page, ".view h2", "Trial 17")
+    assert page.evaluate("scrollY") < place
+    page.go_back()
+    playwright.expect(page.locator("th[aria-sort=ascending]")).to_have_text("width", timeout=PATIENCE)
+    until(page, f"scrollY === {place}")
+
+
+def test_several_metrics_have_their_best_values(open_page: Callable[..., Any], server: Server) -> None:
+    page = open_page(server, f"e/t/{STORED}/overview")
+    tile(page, "Best loss", "0.038462")
+    tile(page, f"Best {HTML[:20]}", "23")
+    page.get_by_role("link", name="no other dominates").click()
+    expect(page, ".view", "dominated by no other")
+
+
+@pytest.mark.parametrize("width", [360, 375])
+def test_phones_see_all_of_curves_and_parallel_coordinates(
+    open_page: Callable[..., Any], server: Server, width: int
+) -> None:
+    page = open_page(
+        server,
+        f"e/t/{STORED}/curves",
+        viewport={"width": width, "height": 800},
+        query="&embedded=1&renderer=svg",
+    )
+    trials = page.locator(".legend a")
+    playwright.expect(trials).to_have_count(10, timeout=PATIENCE)
+    assert all(box["x"] + box["width"] <= width for box in (one.bounding_box() for one in trials.all()))
+    show(page, f"e/t/{STORED}/parallel")
+    name = page.locator(".chart svg text", has_text="width")
+    playwright.expect(name).to_be_visible(timeout=PATIENCE)
+    chart = page.locator(".chart").bounding_box()
+    assert chart["x"] + chart["width"] <= width
+    for text in page.locator(".chart svg text").all():
+        box = text.bounding_box()
+        assert chart["x"] <= box["x"]
+        assert box["x"] + box["width"] <= chart["x"] + chart["width"]
 
 
 def test_the_colours_are_a_choice_that_is_kept(open_page: Callable[..., Any], server: Server) -> None:
@@ -363,6 +437,73 @@ def test_a_page_without_cookies_sends_the_token_in_a_header(
         expect(page, ".connection", "Live")
 
 
+def answer(tuner: FileJournal, folder: ExperimentFolder, refusal: str = "") -> dict[str, Any]:
+    """Take the request that waits as a tuner does; return its parameters."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not (waiting := read_requests(folder)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (filed,) = waiting
+    withdraw_request(folder, filed.id)
+    action, arguments = action_of(filed.request), arguments_of(filed.request)
+    done = {"done": "" if refusal else action, "reason": refusal}
+    tuner.append(
+        RequestEvent(
+            t=1.0,
+            wall=1e9,
+            action=action,
+            trial_id=None,
+            arguments={"request": filed.id, **arguments},
+            **done,
+        )
+    )
+    return arguments
+
+
+def test_a_dialog_shows_what_the_tuner_did(
+    open_page: Callable[..., Any], tmp_path: Path, journals: SimpleNamespace
+) -> None:
+    folder = journals.store_in(tmp_path, [journals.session(0.0)], name=STORED, clock="wall")
+    tuner = FileJournal(folder.journal_path)
+    try:
+        with serving(tmp_path, "--control") as server:
+            page = open_page(server, f"e/t/{STORED}/overview")
+            page.evaluate(axe_core.AXE_FILE_PATH.read_text(encoding="utf-8"))
+            for name in ("Try a configuration", "Limits", "Workers", "Note", "Stop experiment"):
+                page.get_by_role("button", name=name).click()
+                assert broken_rules(page, is_whole=True) == [], name
+                page.keyboard.press("Escape")
+            opener = page.get_by_role("button", name="Try a configuration")
+            opener.press("Enter")
+            playwright.expect(page.locator("dialog input").first).to_have_attribute(
+                "placeholder", "default: 0.01"
+            )
+            page.get_by_role("button", name="Try it").click()  # all fields are empty
+            expect(page, ".answer", "Waiting for the tuner")
+            assert answer(tuner, folder, "The method has no place for it")["config"] == {"lr": 0.01}
+            expect(page, ".answer.bad", "Refused: The method has no place for it.")
+            page.get_by_role("button", name="Try it").click()
+            answer(tuner, folder)
+            expect(page, ".answer.good", "Done")
+            page.keyboard.press("Escape")
+            playwright.expect(page.locator("dialog")).to_have_count(0)
+            playwright.expect(opener).to_be_focused()
+            page.get_by_role("button", name="Workers").click()
+            for _ in range(12):  # the focus stays in the dialog, or goes to the browser's own controls
+                page.keyboard.press("Tab")
+                assert page.evaluate(
+                    "document.activeElement.closest('dialog') !== null || document.activeElement === document.body"
+                )
+            page.get_by_role("spinbutton", name="Workers").fill("5")
+            page.get_by_role("button", name="Change workers").click()
+            expect(page, ".answer", "Waiting")
+            page.get_by_role("button", name="Close").click()
+            answer(tuner, folder, "Too many")
+            expect(page, ".toast", "Refused: Too many")  # the answer is shown although the dialog was closed
+    finally:
+        tuner.close()
+
+
 SCRIPT = """
 import os, sys, time
 from tunewright import Reporter
@@ -405,11 +546,11 @@ def test_a_running_experiment_is_followed_stopped_killed_and_resumed(
             expect(page, "[role=log]", "epoch 2 is over")
             page.get_by_role("button", name="Stop\u2026", exact=True).click()
             page.get_by_role("button", name="Stop trial").click()
-            expect(page, ".answer", "Sent")
+            expect(page, ".answer", "Done")
             page.get_by_role("button", name="Close").click()
             folder = tmp_path / "home" / "experiments" / "t" / name
             expect(page, ".view .pill", "stopped")
-            expect(page, ".card[aria-label=Requests]", "stop_trial")
+            expect(page, ".card[aria-label=Requests]", "stop trial")
             show(page, f"e/t/{name}/trials/1")
             expect(page, "[role=log]", "epoch 2 is over")
             end_session(tuner)

@@ -72,7 +72,7 @@ def test_the_list_has_a_row_for_each_experiment(
     assert found["id"] == f"t/{folder.name}"
     assert (found["status"], found["best"], found["best_trial"]) == ("stopped", 0.25, 0)
     assert (found["n_trials"], found["n_failed"], found["n_results"]) == (2, 1, 2)
-    assert (found["progress"], found["cost"], found["note"]) == (1.0, 2.0, "a <note>")
+    assert (found["progress"], found["cost"], found["note"]) == (0.2, 2.0, "a <note>")
 
 
 def test_the_document_of_an_experiment(client: Client, store: Store, journals: SimpleNamespace) -> None:

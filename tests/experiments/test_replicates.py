@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from tunewright.cli import main
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Outcome, load_outcome, tune_function
 from tunewright.replicates import Replicates
+from tunewright.runner.call_function import load_function
 from tunewright.space import Float
 from tunewright.storage import experiments
 from tunewright.trial import TrialStatus
@@ -133,10 +134,15 @@ def test_a_function_gets_the_number_of_folds_and_auto_chooses_no_rungs(
     assert (best.value, best.resource) == (pytest.approx(best.config["x"] + 1), 3)
 
 
-def test_the_example_reports_the_error_of_every_fold(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_reports_the_error_of_every_fold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("sklearn")
     example = Path(__file__).parents[2] / "examples" / "cross_validation.py"
-    runpy.run_path(str(example))["train"](C=10.0, gamma=0.001)
+    monkeypatch.setattr(sys, "argv", [str(example)])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setitem(sys.modules, example.stem, sys)  # afterwards there is no such module
+    load_function(f"{example}:train")(C=10.0, gamma=0.001)  # as a trial does: the file tunes, too
     reports = [json.loads(line.partition(": ")[2]) for line in capsys.readouterr().out.splitlines()]
     assert [report["fold"] for report in reports] == [1, 2, 3, 4, 5]
     assert all(0.0 < report["error"] < 0.05 for report in reports)

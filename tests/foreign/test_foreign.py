@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,21 @@ if __name__ == "__main__":
     main({"ASHA": method("ASHA")}, {"toy": benchmark}, backend="local")
 """
 
+SEVERAL = """
+import contextlib, io, json, sys
+from tunewright.cli import main
+ends = []
+for words in json.loads(sys.argv[1]):
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+        try:
+            main(words)
+        except SystemExit as error:
+            ends.append([error.code or 0, shown.getvalue()])
+print(json.dumps(ends))
+"""
+"""A program of several commands of ``tunewright``, each of which would load for half a second; prints exit codes and outputs."""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -93,10 +109,20 @@ def command(environment: dict[str, str], tmp_path: Path) -> Callable[..., str]:
     return run
 
 
+@pytest.fixture
+def tunewright(command: Callable[..., str]) -> Callable[..., list[list[Any]]]:
+    """Runs several commands of ``tunewright`` in one process; returns the exit code and output of each."""
+
+    def run(*lines: tuple[str, ...]) -> list[list[Any]]:
+        return json.loads(command(sys.executable, "-c", SEVERAL, json.dumps(lines)))
+
+    return run
+
+
 def tune(tag: str, *more: str) -> tuple[str, ...]:
     what = ("tune", "train.py", "--space", "space.toml", "--metric", "loss", "--resource", "epoch")
     how = ("--max_resource", "3", "--n_workers", "2", "--experiment_tag", tag, "--backend", "foreign")
-    return (*TUNEWRIGHT, *what, *how, *more)
+    return (*what, *how, *more)
 
 
 def only_experiment(home: Path, tag: str) -> Path:
@@ -104,10 +130,11 @@ def only_experiment(home: Path, tag: str) -> Path:
     return path
 
 
-def test_it_tunes_and_is_shown(command: Callable[..., str], tunewright_home: Path) -> None:
-    said = command(
-        *tune("one", "--max_num_trials", "3", "--niceness", "1", "--callback", "lines:path=mine.txt,digits=2")
-    )
+def test_it_tunes_and_is_shown(
+    command: Callable[..., str], tunewright: Callable[..., list[list[Any]]], tunewright_home: Path
+) -> None:
+    line = tune("one", "--max_num_trials", "3", "--niceness", "1")
+    said = command(*TUNEWRIGHT, *line, "--callback", "lines:path=mine.txt,digits=2")
     assert "Subprocesses of another package, 2 at a time" in said
     folder = only_experiment(tunewright_home, "one")
     lines = (folder / "mine.txt").read_text().splitlines()
@@ -118,18 +145,25 @@ def test_it_tunes_and_is_shown(command: Callable[..., str], tunewright_home: Pat
     metadata = json.loads((folder / "metadata.json").read_text())
     assert metadata["backend"] == {"name": "foreign", "config": {"niceness": 1}}
     assert metadata["callbacks"] == [{"name": "lines", "config": {"path": "mine.txt", "digits": 2}}]
-    assert "foreign" in command(*TUNEWRIGHT, "show", "one")
-    assert "training with 0.5" in command(*TUNEWRIGHT, "logs", "one", "0")
+    (show, shown), (logs, log) = tunewright(("show", "one"), ("logs", "one", "0"))
+    assert (show, logs) == (0, 0)
+    assert "foreign" in shown
+    assert "training with 0.5" in log
 
 
-def test_its_flags_are_known_and_checked(command: Callable[..., str]) -> None:
-    assert "Niceness of the processes" in command(*TUNEWRIGHT, "tune", "--backend", "foreign", "--help")
-    assert "niceness=20" in command(*tune("two", "--max_num_trials", "1", "--niceness", "20"), code=2)
-    assert "spot" in command(*tune("two", "--max_num_trials", "1", "--spot"), code=2)
-    wrong = command(*tune("two", "--max_num_trials", "1", "--callback", "lines:digits=few"), code=2)
-    assert "--callback lines:" in wrong
-    assert "$.digits" in wrong
-    assert "sends none" in command(*tune("two", "--max_num_trials", "1", "--dry_run"), code=2)
+def test_its_flags_are_known_and_checked(tunewright: Callable[..., list[list[Any]]]) -> None:
+    wrong = (("--niceness", "20"), ("--spot",), ("--callback", "lines:digits=few"), ("--dry_run",))
+    lines = [tune("two", "--max_num_trials", "1", *flags) for flags in wrong]
+    (code, help_page), *refused = tunewright(("tune", "--backend", "foreign", "--help"), *lines)
+    assert code == 0
+    assert "Niceness of the processes" in help_page
+    assert [code for code, _ in refused] == [2] * 4
+    niceness, spot, digits, dry_run = (error for _, error in refused)
+    assert "niceness=20" in niceness
+    assert "spot" in spot
+    assert "--callback lines:" in digits
+    assert "$.digits" in digits
+    assert "sends none" in dry_run
 
 
 def test_a_folder_runs_on_it(command: Callable[..., str], tunewright_home: Path) -> None:
@@ -150,14 +184,14 @@ def test_a_folder_runs_on_it(command: Callable[..., str], tunewright_home: Path)
 
 
 def test_a_killed_experiment_goes_on(
-    command: Callable[..., str],
+    tunewright: Callable[..., list[list[Any]]],
     environment: dict[str, str],
     tmp_path: Path,
     tunewright_home: Path,
     start_process: Callable[..., subprocess.Popen[bytes]],
 ) -> None:
     (tmp_path / "space.toml").write_text(SPACE.replace("seconds = 0.0", "seconds = 0.2"))
-    words = tune("four", "--max_num_trials", "4", "--callback", "lines")
+    words = (*TUNEWRIGHT, *tune("four", "--max_num_trials", "4", "--callback", "lines"))
     process = start_process(words, cwd=tmp_path, env=environment)
     lines = tunewright_home / "experiments" / "four"
     for _ in range(600):
@@ -167,8 +201,9 @@ def test_a_killed_experiment_goes_on(
         time.sleep(0.05)
     process.kill()
     process.wait()
-    command(*TUNEWRIGHT, "resume", "four")
-    shown = json.loads(command(*TUNEWRIGHT, "show", "four", "--format", "json"))
+    (code, said), (_, text) = tunewright(("resume", "four"), ("show", "four", "--format", "json"))
+    assert code == 0, said
+    shown = json.loads(text)
     assert shown["trials"]["completed"] == 4
     assert shown["num_results"] == 12
     folder = only_experiment(tunewright_home, "four")

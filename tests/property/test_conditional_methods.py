@@ -45,7 +45,7 @@ def scheduler(name: str, space: SearchSpace, metrics: tuple[Metric, ...]) -> Sch
 
 @pytest.mark.parametrize("name", method_names())
 def test_conditions_and_relations_are_kept(name: str) -> None:
-    n_trials = 24 if name in CHEAP else 8
+    n_trials = 24 if name in CHEAP else 6
     simulator = SchedulerSimulator(
         scheduler(name, SPACE, (LOSS,)), LOSS, max_resource=9, n_trials=n_trials, faults=ALL_FAULTS
     )

@@ -59,7 +59,7 @@ def importance(run: OneRun, *, seed: int = 0) -> Importance:
     losses = run.losses()
     finite = np.flatnonzero(np.isfinite(losses))
     if len(finite) < MIN_TRIALS:
-        raise SettingsError(f"Importance needs {MIN_TRIALS} trials with results at least, not {len(finite)}")
+        raise SettingsError(f"Importance needs at least {MIN_TRIALS} trials with results, not {len(finite)}")
     finite = finite[:: -(-len(finite) // MOST_TRIALS)]
     names, points = positions(run)
     ensemble: Any = need("sklearn.ensemble", "Importance of hyperparameters")

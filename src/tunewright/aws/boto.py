@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import cache, partial
 from types import ModuleType
 from typing import Any, Final, final
@@ -190,6 +191,7 @@ def new_session(
     """
     session = load("botocore.session").Session(profile=profile)
     session.register_component("data_loader", _descriptions())
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
     if assume_role is not None:
         create_client = partial(session.create_client, region_name=region, endpoint_url=url)
         provider = _AssumedRole(create_client, session.get_component("credential_provider"), assume_role)
@@ -201,6 +203,15 @@ def new_session(
         region_name=region,
         botocore_session=session,
     )
+
+
+def _timestamp(value: Any) -> datetime:
+    """A time in an answer, as botocore reads it; in a listing of S3 that took three quarters of the time."""
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    parsed: datetime = load("botocore.utils").parse_timestamp(value)
+    return parsed
 
 
 @final

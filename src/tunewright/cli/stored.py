@@ -34,6 +34,7 @@ from tunewright.formatting import (
     front_lines,
     messages,
     number,
+    percent,
     plural,
     request_text,
     spot_text,
@@ -178,7 +179,7 @@ def overview(outcome: Outcome) -> str:
         *_request_lines(outcome),
         (
             "what",
-            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata.backend_name}",
+            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {_place(outcome)}",
         ),
         ("trials", _counts_text(outcome)),
         ("results", data["num_results"]),
@@ -200,6 +201,12 @@ def overview(outcome: Outcome) -> str:
     lines += _next_lines(outcome)
     lines.append(("folder", str(outcome.path)))
     return "\n".join(labelled(label, value, width=12) for label, value in lines)
+
+
+def _place(outcome: Outcome) -> str:
+    """The backend, or the tool that an experiment was imported from."""
+    imported = outcome.metadata.imported
+    return outcome.metadata.backend_name if imported is None else f"imported from {imported['tool']}"
 
 
 def _request_lines(outcome: Outcome) -> list[tuple[str, str]]:
@@ -238,7 +245,7 @@ def _workers_text(time: WorkerTime) -> str:
         "uploading": time.uploading,
         "idle": time.idle,
     }
-    spent = ", ".join(f"{share:.0%} {name}" for name, share in shares.items() if share >= _LEAST_SHARE)
+    spent = ", ".join(f"{percent(share)} {name}" for name, share in shares.items() if share >= _LEAST_SHARE)
     return f"{time.n_workers}: {spent}"
 
 
@@ -259,7 +266,7 @@ def _importance_lines(found: Importance) -> list[tuple[str, str]]:
     texts = [f"{name:<{width}} {found.mean[name]:5.2f} ± {found.spread[name]:.2f}" for name in shown]
     trust = "uncertain: " if found.is_weak else ""
     texts.append(
-        f"{trust}{max(0.0, found.explained):.0%} of the variance of {found.n_trials} trials explained"
+        f"{trust}{percent(max(0.0, found.explained))} of the variance of {found.n_trials:,} trials explained"
     )
     return [("importance" if number == 0 else "", text) for number, text in enumerate(texts)]
 
@@ -282,7 +289,9 @@ def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def _next_lines(outcome: Outcome) -> list[tuple[str, str]]:
-    """What to do next, each with its command."""
+    """What to do next, each with its command; nothing after an import."""
+    if outcome.metadata.imported is not None:
+        return []
     steps = next_steps(_facts(outcome), outcome.history, outcome.status)
     texts = [text for step in steps for text in (step.text, step.command and f"  {step.command}") if text]
     return [("next" if number == 0 else "", text) for number, text in enumerate(texts)]

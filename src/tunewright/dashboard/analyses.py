@@ -16,6 +16,7 @@ from tunewright.analysis.one_run import OneRun, TrialRecord
 from tunewright.analysis.results import info_from
 from tunewright.dashboard.feed import ExperimentFeed, FeedTrial
 from tunewright.exceptions import SettingsError, UnknownNameError
+from tunewright.formatting import percent
 from tunewright.metadata import ExperimentMetadata
 from tunewright.metric import Metric
 from tunewright.models.pareto import dominated_volume, pareto_mask
@@ -120,8 +121,8 @@ def importance_document(found: Importance) -> ImportanceDocument:
             for name, value in found.mean.items()
         ],
         "text": (
-            f"{trust} {max(0.0, found.explained):.0%} of the variance of {found.n_trials} trials. Permutation importance "
-            "in a random forest that also knows the resource that a trial reached"
+            f"{trust} {percent(max(0.0, found.explained))} of the variance of {found.n_trials:,} trials. Permutation importance "
+            "in a random forest that also knows the resource that a trial reached."
         ),
     }
 
@@ -208,8 +209,8 @@ def contour(metadata: ExperimentMetadata, feed: ExperimentFeed, x: str, y: str) 
         "x_log": _is_log(domains[x]),
         "y_log": _is_log(domains[y]),
         "text": (
-            f"Mean of the best values of {len(trials)} trials with a Gaussian kernel of {width:.0%} of each range, chosen by "
-            "leaving each trial out; empty where no trial is near"
+            f"Mean of the best values of {len(trials):,} trials with a Gaussian kernel of {percent(width)} of each range, chosen by "
+            "leaving each trial out; empty where no trial is near."
         ),
     }
 
@@ -291,7 +292,7 @@ def hypervolume_document(metadata: ExperimentMetadata, feed: ExperimentFeed) -> 
         "pareto": _pareto(metrics, trial_ids, signs * losses, is_front),
         "text": (
             "Part of the box between the best values and the reference, the worst value of each metric, that the results "
-            "dominate"
+            "dominate."
         ),
     }
 

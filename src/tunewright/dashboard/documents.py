@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from tunewright.advice import NextStep
 from tunewright.callbacks.account import read_account
-from tunewright.dashboard.feed import ExperimentFeed, Number
+from tunewright.dashboard.feed import ExperimentFeed, MetricBest, Number
 from tunewright.exceptions import TunewrightError
 from tunewright.experiments.outcome import stored_status
 from tunewright.experiments.remote_marker import read_marker
@@ -97,6 +97,7 @@ class Axis(TypedDict):
     high: float | None
     log: bool
     values: list[ConfigValue] | None
+    default: ConfigValue | None
     when: str | None
     """Condition under which it is active."""
 
@@ -186,6 +187,8 @@ class Experiment(TypedDict):
     constraints: list[str]
     versions: Mapping[str, str]
     surrogate: str
+    bests: list[MetricBest]
+    """Of each tuned metric that has a value."""
     decision_time: DecisionTime | None
     next_steps: list[Step]
     warnings: list[str]
@@ -224,7 +227,7 @@ def experiment_row(stored: Stored, feed: ExperimentFeed) -> Row:
     """The row of an experiment."""
     metadata, totals, best = stored.metadata, feed.totals, feed.best
     limits = used_limits(stored, feed)
-    share = _share(limits, _n_training(stored, feed))
+    share = _share(limits, _n_training(feed))
     is_running = stored.status.is_running
     to_go = None
     if is_running and share is not None and _LEAST_SHARE <= share < 1.0:
@@ -241,7 +244,7 @@ def experiment_row(stored: Stored, feed: ExperimentFeed) -> Row:
         "goal": str(metadata.metrics[0].goal),
         "best": None if best is None else best["value"],
         "best_trial": None if best is None else best["trial_id"],
-        "progress": 1.0 if stored.status.is_finished else share,
+        "progress": _progress(stored.status, share),
         "progress_text": _progress_text(limits, totals["n_trials"], totals["n_results"]),
         "cost": totals["cost"],
         "eta": to_go,
@@ -301,6 +304,7 @@ def experiment_document(
         "constraints": list(metadata.constraints),
         "versions": metadata.versions,
         "surrogate": surrogate,
+        "bests": feed.bests,
         "decision_time": {"mean": math.fsum(times) / len(times), "max": max(times)} if times else None,
         "next_steps": list(next_steps),
         "warnings": [*_warnings(stored, feed), *warnings],
@@ -340,9 +344,9 @@ def _now(stored: Stored, feed: ExperimentFeed) -> float:
     return feed.time + max(0.0, time.time() - feed.wall)
 
 
-def _n_training(stored: Stored, feed: ExperimentFeed) -> int:
+def _n_training(feed: ExperimentFeed) -> int:
     """Trials that run, without those whose results are known."""
-    return feed.totals["n_running"] - feed.n_running_known if stored.status.is_running else 0
+    return feed.totals["n_running"] - feed.n_running_known
 
 
 def _share(limits: Sequence[Limit], n_training: int) -> float | None:
@@ -355,12 +359,23 @@ def _share(limits: Sequence[Limit], n_training: int) -> float | None:
     return max(shares, default=None)
 
 
+def _progress(status: ExperimentStatus, share: float | None) -> float | None:
+    """Part that is done; an experiment that was stopped keeps the part that it reached."""
+    if status is ExperimentStatus.COMPLETED or (share is None and status.is_finished):
+        return 1.0
+    return share
+
+
 def _progress_text(limits: Sequence[Limit], n_trials: int, n_results: int) -> str:
     """Such as ``12:05 of 30:00, 31 trials, 240 results``."""
     spent = next((limit for limit in limits if limit["name"] == "max_wallclock_time"), None)
     begin = [f"{duration(spent['used'])} of {duration(spent['value'])}"] if spent else []
     most = next((limit for limit in limits if limit["name"] == "max_num_trials"), None)
-    trials = f"{most['used']:g} of {most['value']:g} trials" if most else plural(n_trials, "trial")
+    trials = (
+        f"{int(most['used']):,} of {plural(int(most['value']), 'trial')}"
+        if most
+        else plural(n_trials, "trial")
+    )
     return ", ".join([*begin, trials, plural(n_results, "result")])
 
 
@@ -432,11 +447,12 @@ def _axis(name: str, entry: Domain | ConfigValue) -> Axis:
             "low": spec["low"],
             "high": spec["high"],
             "log": bool(spec.get("log", False)),
+            "default": entry.default,
             "when": when,
         }
     values = [entry.at(index) for index in range(entry.size or 0)]
     axis = _plain_axis(name, "choice" if kind == "categorical" else "ordinal", values=values)
-    return {**axis, "when": when}
+    return {**axis, "default": entry.default, "when": when}
 
 
 def _condition_text(domain: Domain) -> str | None:
@@ -458,5 +474,6 @@ def _plain_axis(name: str, kind: str, values: list[ConfigValue] | None = None) -
         "high": None,
         "log": False,
         "values": values,
+        "default": None,
         "when": None,
     }

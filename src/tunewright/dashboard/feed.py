@@ -135,6 +135,19 @@ class EventRow(TypedDict):
     kind: str
     trial_id: int | None
     text: str
+    request: str
+    """Id of the request that it answers; empty if none."""
+    refusal: str
+    """Why the request was refused; empty if it was carried out."""
+
+
+class MetricBest(TypedDict):
+    """The best value of a metric among the results that keep the constraints."""
+
+    metric: str
+    value: float
+    trial_id: int
+    resource: int
 
 
 class Totals(TypedDict):
@@ -308,6 +321,7 @@ class ExperimentFeed:
         self._n_workers = n_workers or sys.maxsize
         self._first = metrics[0].name
         self._is_maximised = metrics[0].goal is Goal.MAXIMIZE
+        self._other_metrics = tuple(metrics[1:])
         self._names = tuple(dict.fromkeys([*(m.name for m in metrics), *(c.name for c in constraints)]))
         self._constraints = tuple(constraints)
         self._lock = threading.Lock()
@@ -333,6 +347,7 @@ class ExperimentFeed:
         self._best: list[BestStep] = []
         self._best_offsets: list[int] = []
         self._best_loss = math.inf
+        self._other_bests: dict[str, MetricBest] = {}
         self.events: list[EventRow] = []
         self._event_offsets: list[int] = []
         self.note = ""
@@ -557,6 +572,22 @@ class ExperimentFeed:
         loss = -value if self._is_maximised else value
         if loss < trial.best_loss:
             self._improve(trial, loss, event, offset)
+        for other in self._other_metrics:
+            self._improve_other(other, event)
+
+    def _improve_other(self, metric: Metric, event: ResultEvent) -> None:
+        """Keep the best value of a metric other than the first."""
+        value = event.metrics.get(metric.name, math.nan)
+        known = self._other_bests.get(metric.name)
+        if not math.isfinite(value) or (known and metric.loss(value) >= metric.loss(known["value"])):
+            return
+        if all(bound.is_met(event.metrics) for bound in self._constraints):
+            self._other_bests[metric.name] = {
+                "metric": metric.name,
+                "value": value,
+                "trial_id": event.trial_id,
+                "resource": event.resource,
+            }
 
     def _improve(self, trial: FeedTrial, loss: float, event: ResultEvent, offset: int) -> None:
         if loss == -math.inf:
@@ -621,14 +652,14 @@ class ExperimentFeed:
             self.trials[event.trial_id].changed = offset
         remark = f" ({event.reason})" if event.reason else ""
         text = event.arguments.get("text")
+        kind, shown = "request", f"{_words(event)}{'' if event.done else ': refused'}{remark}"
         if event.action == RequestAction.NOTE and event.done and isinstance(text, str):
+            kind, shown = "note", text
             if event.trial_id is None:
                 self.note = text
-            self._note(event, offset, "note", event.trial_id, text)
-        elif event.done:
-            self._note(event, offset, "request", event.trial_id, f"{_words(event)}{remark}")
-        else:
-            self._note(event, offset, "request", event.trial_id, f"{_words(event)}: refused{remark}")
+        self._note(event, offset, kind, event.trial_id, shown)
+        self.events[-1]["request"] = str(event.arguments.get("request", ""))
+        self.events[-1]["refusal"] = "" if event.done else event.reason or "no reason is given"
 
     def _note(self, event: Event, offset: int, kind: str, trial_id: int | None, text: str) -> None:
         self.events.append(
@@ -639,6 +670,8 @@ class ExperimentFeed:
                 "kind": kind,
                 "trial_id": trial_id,
                 "text": text,
+                "request": "",
+                "refusal": "",
             }
         )
         self._event_offsets.append(offset)
@@ -654,6 +687,23 @@ class ExperimentFeed:
     def best(self) -> BestStep | None:
         """The best value so far; None without one."""
         return self._best[-1] if self._best else None
+
+    @property
+    def bests(self) -> list[MetricBest]:
+        """The best value of each tuned metric that has one, in the order of the metrics."""
+        found = [
+            self._other_bests[metric.name]
+            for metric in self._other_metrics
+            if metric.name in self._other_bests
+        ]
+        if (first := self.best) is None:
+            return found
+        resource = self.trials[first["trial_id"]].best_resource or 0
+        name, value = self._first, first["value"]
+        return [
+            {"metric": name, "value": value, "trial_id": first["trial_id"], "resource": resource},
+            *found,
+        ]
 
     @property
     def totals(self) -> Totals:

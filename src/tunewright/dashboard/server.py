@@ -57,7 +57,7 @@ _MOST_ANALYSES: Final = 64  # documents that are kept
 _NO_LOG: Final[LogText] = {"text": "", "offset": "0", "is_whole": True, "error": "", "is_remote": False}
 _LIST_SECONDS: Final = 0.3
 """Seconds for which experiments are read before the first rows are sent; the others come by the stream."""
-_PING: Final = 15
+_PING: Final = 5
 _SEND_SECONDS: Final = 60
 """Seconds in which a page takes an event; then its stream ends."""
 _EXIT_SECONDS: Final = 0.1  # between two looks whether the server exits
@@ -81,7 +81,11 @@ class Dashboard:
         self.library = library
         self._watcher = Watcher(library)
         # a page loads some thirty files: from memory that takes a tenth of the time
-        self._assets = {str(path.relative_to(ASSETS)): path.read_bytes() for path in ASSETS.rglob("*.*")}
+        self._page_text = live_page()
+        self._assets = {
+            str(path.relative_to(ASSETS)): (path.read_bytes(), mimetypes.guess_type(path)[0])
+            for path in ASSETS.rglob("*.*")
+        }
         self._analyses: dict[tuple[str, int, int, str], bytes] = {}
         self._analysing = threading.Lock()
         self._service_logs = ServiceLogs()
@@ -143,14 +147,14 @@ class Dashboard:
         self._watcher.close()
 
     async def _page(self, _: Request) -> Response:
-        return HTMLResponse(live_page())
+        return HTMLResponse(self._page_text)
 
     async def _asset(self, request: Request) -> Response:
         name = request.path_params["path"]
-        content = self._assets.get(name)
-        if content is None:
+        if name not in self._assets:
             raise HTTPException(404)
-        return Response(content, media_type=mimetypes.guess_type(name)[0])
+        content, media_type = self._assets[name]
+        return Response(content, media_type=media_type)
 
     async def _list(self, _: Request) -> Response:
         is_whole = await self._watcher.look_at_list(_LIST_SECONDS)
@@ -305,7 +309,13 @@ class Dashboard:
 
 
 def _events(stream: AsyncGenerator[ServerSentEvent]) -> Response:
-    return EventSourceResponse(stream, ping=_PING, send_timeout=_SEND_SECONDS)
+    return EventSourceResponse(
+        stream,
+        ping=_PING,
+        # an event, not a comment: a page sees no comments, and takes a stream without pings as broken
+        ping_message_factory=lambda: ServerSentEvent(event="ping", data="{}"),
+        send_timeout=_SEND_SECONDS,
+    )
 
 
 async def _body(request: Request) -> bytes:

@@ -13,8 +13,9 @@ MODULES = {
     Mode.FUNCTIONS.value: "function_server",
     Mode.S3.value: "s3_job",
     Mode.LOGS.value: "log_job",
-    Mode.WORKER.value: "worker",
+    Mode.WORKER.value: "s3_worker",
     Mode.FOLDER.value: "folder_job",
+    Mode.FOLDER_WORKER.value: "folder_worker",
     Mode.REMOTE.value: "remote_job",
 }
 """Module of this package whose ``main(arguments)`` runs a mode; only that one is imported."""

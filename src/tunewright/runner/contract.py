@@ -27,6 +27,8 @@ class Mode(Enum):
     """Run after run on an instance of a long training job: ``worker /opt/ml``."""
     FOLDER = "folder"
     """One run in a job that shares a folder with the tuner: ``folder RUN ABANDON CHECKPOINT SILENT``."""
+    FOLDER_WORKER = "folder_worker"
+    """Run after run in a job that shares a folder with the tuner: ``folder_worker FOLDER``."""
     REMOTE = "remote"
     """The experiments of a tuning job: ``remote /opt/ml``."""
 

@@ -12,6 +12,8 @@ Files below the experiment's folder; ``{run}`` stands for ``{trial}/runs/{attemp
     {run}/stdout, {run}/stderr         output of the script
     {run}/checkpoint/                  the script's folder
 
+A worker, see `folder_worker`, has a folder with ``claim``, ``control`` and ``heartbeat`` as well.
+
 The tuner creates ``messages``, ``control`` and ``heartbeat``, and each side opens them anew at each look: then a network file system
 shows a change at once, though it shows new names only after a while. Nothing depends on locks, which may end at the node.
 """
@@ -25,8 +27,10 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import final
 
 from .channel import EXITED, GO_ON, RELEASE, TERMINATED, Channel, End, Report, from_fields, to_fields
@@ -104,7 +108,7 @@ class FolderChannel(Channel):
         self._folder = Path(order.checkpoint_dir)
         self._checkpoints = SyncedCheckpoints(trial / CHECKPOINTS)
         self._periodic = PeriodicCheckpoints(self._folder, checkpoint_seconds)
-        self._watch = SessionWatch(lambda: _content(trial.parent / SESSION), abandon_seconds)
+        self._watch = SessionWatch(lambda: content_of(trial.parent / SESSION), abandon_seconds)
         self._saved: int | None = None
         self._was_ahead = False
         self._seq = 0
@@ -121,7 +125,7 @@ class FolderChannel(Channel):
 
     def wanted(self) -> str:
         """The content of ``control``; RELEASE if the tuner has gone."""
-        request = (_content(self._run / CONTROL) or b"").decode("ascii")
+        request = (content_of(self._run / CONTROL) or b"").decode("ascii")
         return request or (RELEASE if self._watch.is_over() else GO_ON)
 
     def note_checkpoint(self, resource: int) -> None:
@@ -183,22 +187,64 @@ def main(arguments: list[str]) -> int:
         The script's exit code; 0 if the runner ended it.
     """
     run = Path(arguments[0])
-    try:
-        os.close(os.open(run / CLAIM, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    except FileExistsError:
+    abandon, checkpoint, silent = (float(argument) for argument in arguments[1:])
+    return run_once(run, abandon_seconds=abandon, checkpoint_seconds=checkpoint, silent_seconds=silent)
+
+
+def run_once(
+    run: Path,
+    *,
+    abandon_seconds: float,
+    checkpoint_seconds: float,
+    silent_seconds: float,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    wrap: Callable[[Channel], Channel] = lambda channel: channel,
+) -> int:
+    """Run the order in a folder, unless another runner has begun it.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    abandon_seconds, checkpoint_seconds, silent_seconds
+        As the arguments of :func:`main`.
+    environment
+        Added to that of the order.
+    wrap
+        Makes the channel of the script from that of the folder.
+
+    Returns
+    -------
+    int
+        The script's exit code; 0 if the runner ended it.
+    """
+    if not claim(run):
         sys.stderr.write(f"[tunewright] {run} was begun before: the tuner decides how it goes on\n")
         return 0
     order = RunOrder.from_json((run / ORDER).read_text(encoding="utf-8"))
-    abandon, checkpoint, silent = (float(argument) for argument in arguments[1:])
+    order = replace(order, environment={**order.environment, **environment})
     with (
-        Heartbeat(run / HEARTBEAT, silent) as heartbeat,
+        Heartbeat(run / HEARTBEAT, silent_seconds) as heartbeat,
         (run / "stdout").open("ab") as out,
         (run / "stderr").open("ab") as err,
     ):
         channel = FolderChannel(
-            run, order, abandon_seconds=abandon, checkpoint_seconds=checkpoint, heartbeat=heartbeat
+            run,
+            order,
+            abandon_seconds=abandon_seconds,
+            checkpoint_seconds=checkpoint_seconds,
+            heartbeat=heartbeat,
         )
-        return supervise(order, channel, (out, err)).exit
+        return supervise(order, wrap(channel), (out, err)).exit
+
+
+def claim(folder: Path) -> bool:
+    """Begin a run or a worker; False if its folder was claimed before."""
+    try:
+        os.close(os.open(folder / CLAIM, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        return False
+    return True
 
 
 @final
@@ -253,11 +299,11 @@ class Heartbeat:
             with contextlib.suppress(OSError):  # the next report shows it
                 self._file.write_text(str(number), encoding="ascii")
                 self._last = time.monotonic()
-            if self._is_over.wait(_BEAT_SECONDS):
+            if self._is_over.wait(min(_BEAT_SECONDS, self._silent_seconds / 4)):
                 return
 
 
-def _content(file: Path) -> bytes | None:
+def content_of(file: Path) -> bytes | None:
     """Content of a file; None if there is none."""
     try:
         return file.read_bytes()

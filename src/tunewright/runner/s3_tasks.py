@@ -3,9 +3,6 @@
 All is done by conditional writes. A lease is made by ``If-None-Match: *``, so that of many workers one gets it, and
 renewed by ``If-Match`` with the ETag of the last renewal, so that a worker whose lease was taken away finds out. No
 times are compared: the lease's ETag changes with each renewal, and each side waits for that by its own clock.
-
-A run is a task, then a lease, then an end among the reports; it is never less than one of these. Hence the order here:
-the lease is made before the task is removed, and removed after the end was sent.
 """
 
 from __future__ import annotations
@@ -21,9 +18,10 @@ _REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "40
 _ATTEMPTS = 5
 
 
+@final
 @dataclass
-class Lease:
-    """A run that this worker has."""
+class S3Lease:
+    """A run that this worker has, with its object."""
 
     run: str
     """``{trial}-{attempt}-{retry}``."""
@@ -64,7 +62,7 @@ class TaskQueue:
         skip = len(self._prefix + s3_keys.TASKS)
         return [run for entry in answer.get("Contents", []) if s3_keys.is_run(run := entry["Key"][skip:])]
 
-    def claim(self, run: str) -> Lease | None:
+    def claim(self, run: str) -> S3Lease | None:
         """Take a run; None if another worker has it, or had it."""
         etag = self._put(run, 1, {"IfNoneMatch": "*"})
         if etag is None:
@@ -74,9 +72,9 @@ class TaskQueue:
             self._delete(s3_keys.LEASES + run)
             return None
         self._delete(s3_keys.TASKS + run)
-        return Lease(run, json.loads(task), etag)
+        return S3Lease(run, json.loads(task), etag)
 
-    def renew(self, lease: Lease) -> bool:
+    def renew(self, lease: S3Lease) -> bool:
         """Renew the lease of a run; False if it was taken away."""
         for _ in range(_ATTEMPTS):
             etag = self._put(lease.run, lease.beat + 1, {"IfMatch": lease.etag})
@@ -89,7 +87,7 @@ class TaskQueue:
                 return False
         return False
 
-    def give_back(self, lease: Lease) -> None:
+    def give_back(self, lease: S3Lease) -> None:
         """Let go of a run: its end was sent, or it is to go on elsewhere.
 
         Its task may exist again, if the tuner got no answer and wrote it again after this worker took it.

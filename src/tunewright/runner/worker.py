@@ -1,39 +1,38 @@
-"""The runner of a worker: ``runner.pyz worker /opt/ml`` takes run after run until it is no longer needed.
+"""A worker: takes run after run until it is no longer needed.
 
-It has no threads. Each run is a process of its own; this one claims tasks, renews leases and waits. A run that crashes,
-fills the memory or hangs ends its own process only, because a worker that ends with an error would end its job, and
-with it all instances of that job.
+Its place (:class:`Workplace`) is S3, see `s3_worker`, or a folder, see `folder_worker`. It has no threads. Each run is a process of its own; this one claims tasks, renews leases
+and waits. A run that crashes, fills the memory or hangs ends its own process only, because a worker that ends with an error
+would end its job, and with it all instances of that job.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import select
-import shutil
 import signal
 import sys
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar, final
 
-from . import s3_keys
-from .channel import RELEASE
+from .channel import GO_ON, RELEASE, Channel, End, Report
 from .checkpoints import write_atomically
-from .contract import WORKER_VARIABLE
-from .job_secrets import read_secrets
-from .process import adopt_orphans, own_children
-from .s3_channel import S3Clock, SessionWatch
-from .s3_job import S3Client, load_boto3, place_of
-from .s3_tasks import Lease, TaskQueue
-from .training_job import cache_folder, code_folder, current_host, is_passing, read_job, run_program
-from .worker_run import REQUEST_FILE, REVOKED, RunPlace, start_run
+from .process import adopt_orphans, die_with_parent, own_children
+from .s3_channel import SessionWatch
 
 DRAIN = "drain"
 """Request to a job: its instances take no more runs, and end when theirs have ended."""
 
+REVOKED = "revoked"
+"""Content of :data:`REQUEST_FILE` after the run was taken away from the worker."""
+REQUEST_FILE = "request"
+"""File of a run's folder with the request of the worker, not of the tuner."""
+_VICTIM = b"500"
+"""Added to the kernel's badness of a run's processes: if memory runs out, they are killed before their worker."""
 _KILL_SECONDS = 30.0
 """After so long a run that was taken away and does not end is killed."""
 _FASTEST = 0.5
@@ -66,71 +65,141 @@ class WorkerFacts:
     """Longest time of a run."""
 
 
+class Lease(Protocol):
+    """A run that this worker has."""
+
+    run: str
+    """``{trial}-{attempt}-{retry}``."""
+
+
+LeaseT = TypeVar("LeaseT", bound=Lease)
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A run's place on its worker."""
+
+    worker: str
+    """Name of the worker, and its slot if it has several."""
+    gpus: str | None
+    """CUDA_VISIBLE_DEVICES; None: as it is."""
+    is_warm: bool
+    """Whether the slot had another run before."""
+
+
+class Workplace(ABC, Generic[LeaseT]):
+    """Tasks, leases and runs of a worker: the port to its tuner.
+
+    A run is a task, then a lease, then an end among the messages; it is never less than one of these. Hence the lease is made before the
+    task is removed, and removed after the end was sent.
+    """
+
+    name: str
+    """Of this worker, for people."""
+    poll_seconds: float
+    """Least seconds between two looks for runs."""
+
+    def open(self) -> None:
+        """Connect; called once, in the worker's process, before anything else; by default nothing."""
+
+    @abstractmethod
+    def is_draining(self) -> bool:
+        """Whether the tuner asked the worker's job to take no more runs."""
+
+    @abstractmethod
+    def session(self) -> bytes | None:
+        """The tuner's sign of life, which changes; None: there is none."""
+
+    @abstractmethod
+    def waiting(self) -> list[str]:
+        """Runs that wait, as many as one look shows."""
+
+    @abstractmethod
+    def claim(self, run: str) -> LeaseT | None:
+        """Take a run; None if another worker has it, or had it."""
+
+    @abstractmethod
+    def renew(self, lease: LeaseT) -> bool:
+        """Renew the lease of a run; False if it was taken away."""
+
+    @abstractmethod
+    def give_back(self, lease: LeaseT) -> None:
+        """Let go of a run: its end was sent, or it is to go on elsewhere.
+
+        Its task may exist again, if the tuner got no answer and wrote it again after this worker took it.
+        """
+
+    def show_life(self) -> None:
+        """Show that the worker lives, beside the leases of its runs; by default nothing."""
+
+    @abstractmethod
+    def folder(self, run: str) -> Path:
+        """The run's own folder, for the worker's request."""
+
+    def clear(self, run: str) -> None:
+        """Remove files of a run that is over; by default nothing."""
+
+    @abstractmethod
+    def run(self, lease: LeaseT, seat: Seat) -> None:
+        """Run a script to its end, in a process of its own.
+
+        Raises
+        ------
+        Exception
+            The tuner's side is out of reach: the run is to go on elsewhere.
+        """
+
+    @abstractmethod
+    def is_passing(self, error: Exception) -> bool:
+        """Whether the worker goes on after an error."""
+
+
 @dataclass
-class _Slot:
-    lease: Lease
+class _Slot(Generic[LeaseT]):
+    lease: LeaseT
     pid: int
     kill_at: float = float("inf")
 
 
-def main(arguments: list[str]) -> int:
-    """Take runs until the worker is drained, abandoned or at its deadline.
+@final
+class Worker(Generic[LeaseT]):
+    """Takes runs until it is drained, abandoned or at its deadline.
 
     Parameters
     ----------
-    arguments
-        The folder that is ``/opt/ml``.
-
-    Returns
-    -------
-    int
-        Always 0: failures of runs are reported to their backend.
+    facts
+        Slots and times.
+    place
+        Where runs come from, and how they are run.
     """
-    return run_program("The worker", lambda base: _Worker(base).run(), arguments)
 
-
-class _Worker:
-    def __init__(self, base: Path) -> None:
-        code = code_folder(base)
-        self._base = base
-        self._code = code
-        self._job = read_job(base)
-        self._facts = WorkerFacts(**json.loads(os.environ[WORKER_VARIABLE]))
-        self._s3 = replace(
-            place_of(self._job), abandon_seconds=0.0
-        )  # runs outlive the tuner; the worker watches it
-        self._cache = cache_folder(base)
-        self._secrets = read_secrets(self._job, lambda: load_boto3(self._cache))
-        self._client = S3Client(self._cache)
-        job_name = os.environ.get("TRAINING_JOB_NAME", "")
-        self._name = f"{job_name}/{current_host(base)}"
-        self._queue = TaskQueue(self._client, self._s3.bucket, self._s3.prefix, job_name)
+    def __init__(self, facts: WorkerFacts, place: Workplace[LeaseT]) -> None:
+        self._facts = facts
+        self._place = place
         self._started = self._idle_since = time.monotonic()
-        self._slots: dict[int, _Slot] = {}
+        self._slots: dict[int, _Slot[LeaseT]] = {}
         self._used_slots: set[int] = set()
-        self._over: list[Lease] = []
+        self._over: list[LeaseT] = []
         """Of runs that are over; they go back when the next runs have begun."""
         self._is_draining = self._is_handing_over = False
         self._renew_at = self._poll_at = 0.0
-        self._watch = SessionWatch(
-            lambda: self._queue.get(s3_keys.SESSION), self._facts.abandon_seconds, period=_SESSION_SECONDS
-        )
-        self._skew = 0.0
+        self._watch = SessionWatch(place.session, facts.abandon_seconds, period=_SESSION_SECONDS)
         self._wake = os.pipe()
         self._random = random.SystemRandom()
         self._gpus = _gpus()
 
     def run(self) -> int:
+        """Work. Returns 0: failures of runs are reported to their tuner."""
         adopt_orphans()
         self._listen()
-        self._measure_skew()
+        self._place.open()
         while True:
             try:
                 self._look_around()
             except Exception as error:
-                if not is_passing(error):
+                if not self._place.is_passing(error):
                     raise
-                self._say(f"S3 is out of reach, going on: {error}")
+                self._say(f"the tuner's side is out of reach, going on: {error}")
                 self._poll_at = time.monotonic() + _SLOWEST
             if self._is_draining and not self._slots:
                 return 0
@@ -164,21 +233,17 @@ class _Worker:
         self._is_draining = True
         self._facts = replace(self._facts, hand_over_seconds=0.0)
 
-    def _measure_skew(self) -> None:
-        """How far the service's clock is ahead; reports are in order of time, and clocks of machines differ."""
-        self._skew = S3Clock(self._client, self._s3.bucket, self._s3.prefix).ahead()
-
     def _poll(self, now: float) -> None:
         """Claim waiting runs for free slots; without work check that the tuner is alive."""
-        if self._queue.get(s3_keys.worker_control(self._facts.number)) == DRAIN.encode("ascii"):
+        if self._place.is_draining():
             self._is_draining = True
             return
-        waiting = self._queue.waiting()
-        self._random.shuffle(waiting)  # so that workers seldom want the same run; if they do, S3 decides
+        waiting = self._place.waiting()
+        self._random.shuffle(waiting)  # so that workers seldom want the same run; if they do, one gets it
         for run in waiting:
             if len(self._slots) >= self._facts.slots:
                 break
-            lease = self._queue.claim(run)
+            lease = self._place.claim(run)
             if lease is not None:
                 self._start(lease)
                 self._idle_since = now
@@ -186,35 +251,48 @@ class _Worker:
             self._watch.restart()
         elif self._watch.is_over():
             self._is_draining = True
-        fastest = min(_FASTEST, self._s3.poll_seconds)
+        fastest = min(_FASTEST, self._place.poll_seconds)
         pause = min(_SLOWEST, fastest + (now - self._idle_since) / _SLOWING)
         self._poll_at = time.monotonic() + pause * self._random.uniform(0.8, 1.2)
 
-    def _start(self, lease: Lease) -> None:
+    def _start(self, lease: LeaseT) -> None:
         slot = next(n for n in range(self._facts.slots) if n not in self._slots)
-        place = RunPlace(
-            base=self._base,
-            code=self._code,
-            cache=self._cache,
-            s3=self._s3,
-            job=self._job,
-            secrets=self._secrets,
+        name = self._place.name
+        seat = Seat(
+            worker=name if self._facts.slots == 1 else f"{name}/{slot}",
             gpus=self._gpus_of(slot),
-            max_seconds=self._facts.max_run_seconds,
-            skew=self._skew,
-            worker=self._name if self._facts.slots == 1 else f"{self._name}/{slot}",
             is_warm=slot in self._used_slots,
         )
         self._used_slots.add(slot)
-        self._slots[slot] = _Slot(lease, self._fork(lease, place))
+        self._slots[slot] = _Slot(lease, self._fork(lease, seat))
 
-    def _fork(self, lease: Lease, place: RunPlace) -> int:
-        """Start the run; its copy of this process must not get our signals."""
+    def _fork(self, lease: LeaseT, seat: Seat) -> int:
+        """Start the process of a run; its process id. Its copy of this process must not get our signals.
+
+        There are no threads, so that the copy has all that was imported, and starts in milliseconds.
+        """
+        sys.stdout.flush()
+        sys.stderr.flush()
         signal.set_wakeup_fd(-1)
-        try:
-            return start_run(lease.run, lease.task, place)
-        finally:
+        worker = os.getpid()
+        pid = os.fork()
+        if pid:
             signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
+            return pid
+        code = 1
+        try:
+            os.setsid()
+            die_with_parent()
+            if os.getppid() == worker:
+                with contextlib.suppress(OSError):
+                    Path("/proc/self/oom_score_adj").write_bytes(_VICTIM)
+                self._place.run(lease, seat)
+                code = 0
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                os.write(2, f"[{lease.run}] The run cannot go on: {type(error).__name__}: {error}\n".encode())
+        finally:
+            os._exit(code)
 
     def _gpus_of(self, slot: int) -> str | None:
         """The GPUs of a slot: an equal share, or one that it shares with others; None if there are none."""
@@ -233,8 +311,9 @@ class _Worker:
         if now < self._renew_at:
             return
         self._renew_at = now + self._facts.lease_seconds / 6
+        self._place.show_life()
         for slot in self._slots.values():
-            if slot.kill_at == float("inf") and not self._queue.renew(slot.lease):
+            if slot.kill_at == float("inf") and not self._place.renew(slot.lease):
                 self._say(f"run {slot.lease.run} was taken away")
                 self._request(slot, REVOKED)
                 slot.kill_at = now + _KILL_SECONDS
@@ -246,9 +325,9 @@ class _Worker:
             for slot in self._slots.values():
                 self._request(slot, RELEASE)
 
-    def _request(self, slot: _Slot, request: str) -> None:
+    def _request(self, slot: _Slot[LeaseT], request: str) -> None:
         """Send a request to a run's process."""
-        folder = self._base / "runs" / slot.lease.run
+        folder = self._place.folder(slot.lease.run)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / REQUEST_FILE, request)
 
@@ -266,14 +345,14 @@ class _Worker:
                 slot = self._slots.pop(number)
                 self._end_orphans()
                 self._over.append(slot.lease)
-                shutil.rmtree(self._base / "runs" / slot.lease.run, ignore_errors=True)
+                self._place.clear(slot.lease.run)
                 self._poll_at = 0.0
                 self._idle_since = time.monotonic()
 
     def _give_back(self) -> None:
         """Let go of the runs that are over."""
         while self._over:
-            self._queue.give_back(self._over[-1])
+            self._place.give_back(self._over[-1])
             self._over.pop()
 
     def _end_orphans(self) -> None:
@@ -316,3 +395,64 @@ def _signal(pid: int, number: int) -> None:
     """Send a signal to a run's process and its process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+
+
+@final
+class WorkerChannel(Channel):
+    """The channel of a run on a worker: that of a job, which also obeys the worker.
+
+    Once the run was taken away, nothing is sent any more.
+
+    Parameters
+    ----------
+    channel
+        A job's.
+    folder
+        The run's own folder.
+    seat
+        Named by the first report.
+    """
+
+    def __init__(self, channel: Channel, folder: Path, seat: Seat) -> None:
+        self.poll_seconds = channel.poll_seconds
+        self._channel = channel
+        self._folder = folder
+        self._seat = seat
+
+    def load_checkpoint(self) -> None:
+        """Load the checkpoint that the run begins with."""
+        self._channel.load_checkpoint()
+
+    def send_report(self, report: Report) -> None:
+        """Send the report; the first one names the worker."""
+        if report.seq == 1:
+            report = replace(report, worker=self._seat.worker, is_warm=self._seat.is_warm)
+        if not self._is_revoked():
+            self._channel.send_report(report)
+
+    def wanted(self) -> str:
+        """The worker's request, or else the tuner's."""
+        return RELEASE if self._request() else self._channel.wanted()
+
+    def note_checkpoint(self, resource: int) -> None:
+        """Store the checkpoint if it is time."""
+        if not self._is_revoked():
+            self._channel.note_checkpoint(resource)
+
+    def save_checkpoint(self, resource: int) -> bool:
+        """Store the checkpoint."""
+        return not self._is_revoked() and self._channel.save_checkpoint(resource)
+
+    def send_end(self, end: End) -> None:
+        """Send the end."""
+        if not self._is_revoked():
+            self._channel.send_end(end)
+
+    def _request(self) -> str:
+        try:
+            return (self._folder / REQUEST_FILE).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return GO_ON
+
+    def _is_revoked(self) -> bool:
+        return self._request() == REVOKED

@@ -162,7 +162,9 @@ SESSION = boto3.Session(aws_access_key_id="KEY", aws_secret_access_key="SECRET",
 
 @pytest.fixture(autouse=True)
 def _session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quotas are those of an account that does not let them be read: there are hundreds, and each tuner lists all."""
     monkeypatch.setattr(AwsSession, "_boto_session", lambda _: SESSION)
+    monkeypatch.setattr("tunewright.backends.sagemaker.preflight.read_quotas", lambda *_: None)
 
 
 class TestLogsChannel(BackendContract):

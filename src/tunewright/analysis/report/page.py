@@ -51,7 +51,7 @@ from tunewright.analysis.results import ExperimentInfo
 from tunewright.analysis.significance import ALPHA, CriticalDifference, PairedTest
 from tunewright.analysis.single import SingleReport, TopTrial
 from tunewright.callbacks.account import read_account
-from tunewright.formatting import duration, number, plural
+from tunewright.formatting import duration, number, percent, plural
 from tunewright.metric import Goal
 from tunewright.storage import ExperimentFolder
 from tunewright.types import package_version
@@ -371,7 +371,7 @@ def _row(part: BenchmarkComparison, row: SetupRow) -> Sequence[Cell]:
         Cell(value_text(curves, row.best), row.best),
         Cell(f"{row.area:.4f}", row.area),
         Cell(
-            f"{time_text(row.target.median)} ({100 * row.target.share:.0f} %)",
+            f"{time_text(row.target.median)} ({percent(row.target.share)})",
             row.target.median if math.isfinite(row.target.median) else _NEVER,
         ),
         Cell(speed_text(row.target), row.target.speed_up),

@@ -13,7 +13,7 @@ from tunewright.analysis.importance import WEAK
 from tunewright.analysis.report.summary import BenchmarkComparison, Comparison, SetupRow
 from tunewright.analysis.significance import MIN_PAIRS, CriticalDifference, Improvement, Over, PairedTest
 from tunewright.analysis.single import Failure, SingleReport
-from tunewright.formatting import duration, listed, plural, reached_text, spot_text
+from tunewright.formatting import duration, listed, percent, plural, reached_text, spot_text
 from tunewright.metric import Goal
 
 _MINOR: Final = 0.1
@@ -79,7 +79,7 @@ def chance_text(found: Improvement | None, n_runs: int) -> str:
     """Probability of a better run with its interval (none for one run); empty without a probability."""
     if found is None:
         return ""
-    text = f"{100 * found.probability:.0f} %"
+    text = percent(found.probability)
     if n_runs == 1:
         return text
     return f"{text} [{100 * found.low:.0f}, {100 * found.high:.0f}]"
@@ -195,7 +195,7 @@ def scope_of_one(report: SingleReport) -> str:
     info = report.run.info
     backend = "" if info.record is None else f", {info.record.backend_name} backend"
     counts = Counter(trial.status for trial in report.run.trials)
-    trials = ", ".join(f"{n} {status}" for status, n in counts.items())
+    trials = ", ".join(f"{n:,} {status}" for status, n in counts.items())
     results = f"{report.run.columns.size:,} {'result' if report.run.columns.size == 1 else 'results'}"
     clock = "simulated " if info.clock == "simulated" else ""
     return (
@@ -211,7 +211,9 @@ def importance_text(report: SingleReport) -> str:
         return f"No importance: {report.unknown_importance}."
     top = max(found.mean.values())
     clear = [name for name, mean in found.mean.items() if mean > max(2.0 * found.spread[name], _MINOR * top)]
-    explained = f"{100 * max(0.0, found.explained):.0f} % of the variance between {found.n_trials} trials is explained"
+    explained = (
+        f"{percent(max(0.0, found.explained))} of the variance between {found.n_trials:,} trials is explained"
+    )
     if found.explained < WEAK:
         return f"The importance is uncertain: {explained}."
     if not clear:
@@ -229,7 +231,7 @@ def workers_text(report: SingleReport) -> str:
         "uploading": time.uploading,
         "idle": time.idle,
     }
-    spent = ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares.items() if share >= 0.005)
+    spent = ", ".join(f"{percent(share)} {name}" for name, share in shares.items() if share >= 0.005)
     starts = [
         f"{plural(n, f'{kind} start')} of {time_text(seconds)}"
         if math.isfinite(seconds)

@@ -13,7 +13,7 @@ from tunewright.backends.engine.job_service import JobStatus, name_taken
 from tunewright.backends.engine.outcomes import Outcome, Outcomes
 from tunewright.backends.engine.tracked_run import RunPhase, TrackedRun
 from tunewright.clock import Clock, WallClock
-from tunewright.exceptions import BackendError, RequestError, SettingsError
+from tunewright.exceptions import BackendError, RequestError
 from tunewright.interfaces import BackendEvent
 from tunewright.runner.channel import PAUSE, RELEASE, STOP
 from tunewright.trial import BackendSummary, Checkpoint, OpenRun, Run, ServiceNotice
@@ -66,17 +66,9 @@ class Dispatcher(ABC):
     def next_at(self, runs: Collection[TrackedRun]) -> float:
         """Monotonic second of the next step."""
 
+    @abstractmethod
     def set_capacity(self, n_runs: int) -> None:
-        """Change the number of runs at the same time.
-
-        Raises
-        ------
-        SettingsError
-            It cannot be changed; the default.
-        """
-        raise SettingsError(
-            f"The number of workers cannot be changed to {n_runs}: jobs with a fixed number of them run"
-        )
+        """Change the number of runs at the same time."""
 
     @abstractmethod
     def is_free(self, run: TrackedRun) -> bool:
@@ -169,13 +161,7 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
         return max(0, self._dispatcher.capacity - len(self._queue.runs))
 
     def set_workers(self, n_workers: int) -> None:
-        """Change the number of runs at the same time.
-
-        Raises
-        ------
-        SettingsError
-            Worker jobs carry the runs out.
-        """
+        """Change the number of runs at the same time."""
         self._dispatcher.set_capacity(n_workers)
 
     def wait(self, timeout: float) -> Sequence[BackendEvent]:

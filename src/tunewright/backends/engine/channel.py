@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, final
@@ -19,8 +19,10 @@ from tunewright.backends.engine.job_service import JobName
 from tunewright.runner.channel import End, Report
 from tunewright.trial import Checkpoint
 
-_FULL_EVERY: Final = 8
-"""One in so many usual listings reaches back all the way, if that takes several pages."""
+_LONG_EVERY: Final = 8
+"""One in so many usual listings reaches back far, if all the way takes several pages; one in as many as these pages all the way."""
+_QUICK_SECONDS: Final = 2.0
+"""Real seconds that every listing reaches back at least: between a message and its arrival, by clocks that differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,8 @@ class Channel(ABC):
     """Maximum difference between two clocks, in seconds: a thorough search begins so long before the job."""
     period: float
     """Service seconds between two usual listings."""
+    worker_period: float = 0.5
+    """The same in workers mode, where a worker waits meanwhile for the next decision."""
     overlap: float
     """Real seconds that a usual listing reaches back."""
     shortest_overlap: float
@@ -165,9 +169,9 @@ class Inbox:
     def __init__(self, channel: Channel) -> None:
         self.channel: Final = channel
         self._newest = 0.0
-        self._is_long = False
-        """Whether the last listing that reached back all the way needed more than one page."""
-        self._n_short = 0
+        self._n_whole = 0
+        """Messages of the last listing that reached back all the way."""
+        self._n_polls = 0
         self._known: dict[str, Message] = {}
         """Messages of the last listings, by id."""
         self._boxes: defaultdict[JobName, Mailbox] = defaultdict(Mailbox)
@@ -186,6 +190,11 @@ class Inbox:
     def names(self) -> list[JobName]:
         """The retries with a mailbox."""
         return list(self._boxes)
+
+    @property
+    def news(self) -> Set[tuple[int, int]]:
+        """Attempts of trials with messages that wait to be handed out; a live view."""
+        return self._news
 
     def has_news(self, trial_id: int, attempt: int) -> bool:
         """Whether messages of an attempt of a trial may wait to be handed out."""
@@ -221,12 +230,16 @@ class Inbox:
     def poll(self) -> bool:
         """Read the usual listing, from a little before the newest message. Returns whether a new message came.
 
-        If a page does not hold the messages of that time, most listings reach back less, and one in eight all the way.
+        If a page does not hold the messages of that time, most listings reach back less. A late message is found by a later one.
         """
-        self._n_short += 1
-        if self._is_long and self._n_short % _FULL_EVERY:
-            return self._read(self._newest - self.channel.shortest_overlap, adds=True)
-        return self._read(self._newest - self.channel.overlap)
+        self._n_polls += 1
+        channel, n_pages = self.channel, self._n_whole / self.channel.page
+        if n_pages <= 1 or self._n_polls % max(_LONG_EVERY, round(n_pages)) == 0:
+            return self._read(self._newest - channel.overlap)
+        reach = channel.shortest_overlap
+        if self._n_polls % _LONG_EVERY:
+            reach = min(reach, max(_QUICK_SECONDS, channel.overlap / n_pages))
+        return self._read(self._newest - reach, adds=True)
 
     def search_from(self, wall: float) -> None:
         """Read a thorough listing for messages of a job that began at ``wall`` seconds since 1970."""
@@ -267,8 +280,10 @@ class Inbox:
             if message.id not in self._known:
                 self._accept(message)
                 has_news = True
-        self._known = self._known | seen if adds else seen
-        self._is_long = self._is_long if adds else len(seen) > self.channel.page
+        if adds:
+            self._known |= seen
+        else:
+            self._known, self._n_whole = seen, len(seen)
         return has_news
 
     def _accept(self, message: Message) -> None:

@@ -12,11 +12,11 @@ from typing import Final, Generic, TypeVar, final
 
 from tunewright.backends.engine.channel import Channel, Inbox
 from tunewright.backends.engine.job_service import (
+    AcceptedT_contra,
     CostTracker,
     InstancePrices,
     JobService,
     JobStatus,
-    OrderT,
 )
 from tunewright.backends.engine.run_meter import Overheads
 from tunewright.exceptions import BackendError, RequestError
@@ -156,7 +156,7 @@ class Notices:
 
 
 @final
-class EngineContext(Generic[OrderT]):
+class EngineContext(Generic[AcceptedT_contra]):
     """An experiment's jobs, channel, costs and notices.
 
     Attributes
@@ -170,7 +170,7 @@ class EngineContext(Generic[OrderT]):
     def __init__(
         self,
         *,
-        jobs: JobService[OrderT],
+        jobs: JobService[AcceptedT_contra],
         channel: Channel,
         costs: CostTracker,
         prices: InstancePrices,

@@ -38,11 +38,6 @@ class EventQueue:
         """The runs without an outcome; a live view."""
         return self._runs.values()
 
-    @property
-    def begun(self) -> list[TrackedRun]:
-        """The runs that have or had a job or a worker."""
-        return [run for run in self._runs.values() if run.is_under_way]
-
     def find(self, trial_id: int) -> TrackedRun | None:
         """The run of a trial; None if it has none."""
         return self._runs.get(trial_id)
@@ -80,14 +75,14 @@ class EventQueue:
 
     def read(self) -> None:
         """Turn the messages that were listed into events."""
-        for run in self.begun:
+        for run in self._moving():
             if self._has_news(run):
                 self._take(run, over_gaps=False)
             self._changes.extend(run.take_changes())
 
     def overdue(self) -> list[TrackedRun]:
         """Runs of which messages are missing that should have come by now."""
-        return [run for run in self.begun if self._is_due(run) or self._has_gap(run)]
+        return [run for run in self._moving() if self._is_due(run) or self._has_gap(run)]
 
     def search(self, runs: Sequence[TrackedRun]) -> None:
         """Search for missing messages of runs, by one thorough listing.
@@ -106,7 +101,14 @@ class EventQueue:
 
     def ending(self) -> list[TrackedRun]:
         """Runs that end, or have ended, and of which no message is missing."""
-        return [run for run in self._runs.values() if self._is_ending(run)]
+        return [run for run in self._runs.values() if not run.is_quiet and self._is_ending(run)]
+
+    def _moving(self) -> list[TrackedRun]:
+        """The runs that have or had a job or a worker, without those that are quiet and have no messages."""
+        found = [self._runs.get(trial_id) for trial_id, _ in self._inbox.news]
+        with_news = {run for run in found if run is not None}
+        moving = (run for run in self._runs.values() if not run.is_quiet or run in with_news)
+        return [run for run in moving if run.is_under_way]
 
     def _is_ending(self, run: TrackedRun) -> bool:
         if run.phase in _DECIDED:

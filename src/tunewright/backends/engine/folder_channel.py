@@ -1,25 +1,29 @@
-"""The channel through files of a folder that tuner and jobs share; `tunewright.runner.folder_job` is its other side."""
+"""Channel and tasks in a folder that tuner and jobs share; `tunewright.runner.folder_job` and `folder_worker` are the other side."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
+import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Set
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from typing_extensions import override
 
 from tunewright.backends.engine.channel import Channel, Checkpoints, Message
 from tunewright.backends.engine.job_service import JobName, JobOrder
+from tunewright.backends.engine.tasks import TaskBoard, TaskListing
+from tunewright.backends.engine.worker_jobs import WorkerJobOrder, WorkerTimes
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.benchmarks.places import absolute_script, own_import_paths
-from tunewright.exceptions import BackendError, RequestError, SettingsError
+from tunewright.exceptions import BackendError, RequestError, SettingsError, TunewrightError
 from tunewright.runner.build import build_runner, runner_bytes
 from tunewright.runner.channel import End, Report
 from tunewright.runner.checkpoints import SyncedCheckpoints, write_atomically
@@ -36,15 +40,25 @@ from tunewright.runner.folder_job import (
     WORKING,
     decode,
 )
+from tunewright.runner.folder_worker import FACTS, LEASES, TASKS, WORKERS, FolderWorkerFacts, run_folder
 from tunewright.runner.run_order import RunOrder
-from tunewright.runner.s3_keys import COMPLETE
+from tunewright.runner.s3_keys import COMPLETE, is_run
+from tunewright.runner.worker import DRAIN, WorkerFacts
 from tunewright.storage import package_cache
 from tunewright.trial import Checkpoint
 
 _PERIOD: Final = 1.0
+_QUICK_PERIOD: Final = 0.1
+_OPENED_PER_SECOND: Final = 1000
+"""Message files that are opened in a second at most, in workers mode."""
 _SKEW: Final = 3600.0
 """Clocks of nodes and file servers may be wrong; it costs nothing here."""
 _UNLIMITED: Final = 1 << 60
+_SLOTS: Final = 1
+"""Runs at the same time in each job of workers: the engine gives each job the resources of a trial."""
+
+FolderOrder: TypeAlias = JobOrder | WorkerJobOrder
+"""A job: one run, or a worker that takes run after run."""
 
 
 @final
@@ -77,6 +91,8 @@ class FolderChannel(Channel):
         Seconds between two checkpoints on the way.
     silent_seconds
         A runner that was silent for so long changes nothing any more: the engine may have replaced it.
+    workers
+        Times of workers; None: each run is a job.
     """
 
     page = _UNLIMITED
@@ -96,13 +112,17 @@ class FolderChannel(Channel):
         abandon_seconds: float = 600.0,
         checkpoint_seconds: float = 300.0,
         silent_seconds: float = 300.0,
+        workers: WorkerTimes | None = None,
     ) -> None:
         self.root: Final = root.absolute()
+        self.workers: Final = workers
         self.checkpoints = self._kept = FolderCheckpoints(self.root)
         self._template = template
         self._until_name = until_name
         self._python = python
-        self._seconds = [str(abandon_seconds), str(checkpoint_seconds), str(silent_seconds)]
+        self._abandon_seconds = abandon_seconds
+        self._checkpoint_seconds = checkpoint_seconds
+        self._silent_seconds = silent_seconds
         digest = hashlib.sha256(runner_bytes()).hexdigest()[:12]
         self._runner = self.root / f"runner-{digest}.pyz"
         self._logs: dict[JobName, _MessageLog] = {}
@@ -117,13 +137,19 @@ class FolderChannel(Channel):
             They cannot be written.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            for place in (TASKS, LEASES, WORKERS) if self.workers else ("",):
+                (self.root / place).mkdir(parents=True, exist_ok=True)
             if not self._runner.exists():
                 build_runner(self._runner)
         except OSError as error:
             raise BackendError(
                 f"The folder {self.root} cannot be used ({error}): free the disk or take another folder"
             ) from error
+
+    @property
+    def worker_period(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """A tenth of a second, and more with many runs, since each look opens the file of each run."""
+        return max(_QUICK_PERIOD, len(self._logs) / _OPENED_PER_SECOND)
 
     @override
     def open(self) -> None:
@@ -136,10 +162,43 @@ class FolderChannel(Channel):
 
     def run_folder(self, name: JobName) -> Path:
         """The folder of one retry of a run."""
-        return self.root / str(name.trial_id) / RUNS / f"{name.attempt}-{name.retry}"
+        return run_folder(self.root, name.key)
 
-    def place(self, order: JobOrder) -> list[str]:
-        """Write the folder of a run, unless it is there; the command that runs it, once.
+    def job_folder(self, key: str) -> Path:
+        """The folder of a job: that of its run, or that of a worker."""
+        return self.root / WORKERS / key if self.workers else run_folder(self.root, key)
+
+    def job_folders(self) -> dict[str, Path]:
+        """The folders of all jobs that any session has placed, by key."""
+        with _disk():
+            if self.workers:
+                return {folder.name: folder for folder in self.root.glob(f"{WORKERS}/*-*")}
+            folders = self.root.glob(f"*/{RUNS}/*-*")
+            return {f"{folder.parent.parent.name}-{folder.name}": folder for folder in folders}
+
+    def place(self, order: FolderOrder, name: str) -> list[str]:
+        """Write the folder of a job, unless it is there; the command that runs it, once.
+
+        Parameters
+        ----------
+        order
+            The job.
+        name
+            Of the job in its engine.
+
+        Raises
+        ------
+        FolderError
+            The folder cannot be written.
+        """
+        if isinstance(order, JobOrder):
+            self.place_run(order)
+        else:
+            self._place_worker(order, name)
+        return self.command(order.key)
+
+    def place_run(self, order: JobOrder) -> None:
+        """Write the folder of a run, unless it is there.
 
         Raises
         ------
@@ -148,22 +207,38 @@ class FolderChannel(Channel):
         """
         run = self.run_folder(order.name)
         with _disk():
-            run.mkdir(parents=True, exist_ok=True)
-            for name in (MESSAGES, CONTROL, HEARTBEAT):
-                (run / name).touch()
+            _make_job_folder(run, MESSAGES)
             write_atomically(run / ORDER, self.run_order(order).to_json())
         self._logs.setdefault(order.name, _MessageLog(order.name, run / MESSAGES))
-        return self.command(order.name)
 
-    def command(self, name: JobName) -> list[str]:
-        """The command that runs a run whose folder was written."""
-        return [
-            self._python,
-            str(self._runner),
-            Mode.FOLDER.value,
-            str(self.run_folder(name)),
-            *self._seconds,
-        ]
+    def _place_worker(self, order: WorkerJobOrder, name: str) -> None:
+        if self.workers is None:
+            raise TunewrightError("A job of workers in jobs mode")
+        facts = FolderWorkerFacts(
+            name=name,
+            worker=WorkerFacts(
+                number=order.number,
+                slots=_SLOTS,
+                lease_seconds=self.workers.lease,
+                take_seconds=self.workers.take,
+                hand_over_seconds=self.workers.hand_over,
+                abandon_seconds=self._abandon_seconds,
+                max_run_seconds=0.0,
+            ),
+            checkpoint_seconds=self._checkpoint_seconds,
+        )
+        folder = self.job_folder(order.key)
+        with _disk():
+            _make_job_folder(folder)
+            write_atomically(folder / FACTS, json.dumps(asdict(facts)))
+
+    def command(self, key: str) -> list[str]:
+        """The command of a job whose folder was written."""
+        program = [self._python, str(self._runner)]
+        if self.workers:
+            return [*program, Mode.FOLDER_WORKER.value, str(self.job_folder(key))]
+        seconds = (self._abandon_seconds, self._checkpoint_seconds, self._silent_seconds)
+        return [*program, Mode.FOLDER.value, str(self.job_folder(key)), *map(str, seconds)]
 
     def run_order(self, order: JobOrder) -> RunOrder:
         """The runner's order of a job."""
@@ -208,21 +283,110 @@ class FolderChannel(Channel):
         with _disk():
             write_atomically(self.root / SESSION, f"{time.time()} {number}")
 
-    def begun(self) -> dict[JobName, float]:
-        """The retries of runs that a runner has begun in any session, with seconds since 1970."""
-        begun: dict[JobName, float] = {}
+    def begun(self) -> dict[str, float]:
+        """The jobs that a runner or a worker has begun in any session, by key, with seconds since 1970."""
+        claims = ((key, folder / CLAIM) for key, folder in self.job_folders().items())
         with _disk():
-            for claim in self.root.glob(f"*/{RUNS}/*-*/{CLAIM}"):
-                name = JobName.parse(f"{claim.parents[2].name}-{claim.parent.name}")
-                if name is not None:
-                    begun[name] = claim.stat().st_mtime
-        return begun
+            return {key: claim.stat().st_mtime for key, claim in claims if claim.exists()}
 
-    def heartbeat(self, name: JobName) -> str:
-        """The runner's sign of life, different from the last one while it lives; empty before it has begun."""
+    def heartbeat(self, key: str) -> str:
+        """A job's sign of life, different from the last one while it lives; empty before it has begun."""
         with _disk():
-            file = self.run_folder(name) / HEARTBEAT
+            file = self.job_folder(key) / HEARTBEAT
             return file.read_text(encoding="ascii") if file.exists() else ""
+
+
+@final
+class FolderTaskBoard(TaskBoard):
+    """Tasks and leases as files.
+
+    Parameters
+    ----------
+    channel
+        The folder.
+    full_name
+        From the key of a job of workers to its name in the engine.
+    """
+
+    def __init__(self, channel: FolderChannel, full_name: Callable[[str], str]) -> None:
+        self._channel = channel
+        self._full_name = full_name
+        self._tasks = channel.root / TASKS
+        self._leases = channel.root / LEASES
+
+    @override
+    def post(self, order: JobOrder) -> None:
+        self._channel.place_run(order)
+        with _disk():
+            (self._tasks / order.key).touch()
+
+    @override
+    def list_tasks(self) -> TaskListing:
+        """By a look at each folder; the version of a lease is its content."""
+        with _disk():
+            waiting = frozenset(_runs_in(self._tasks))
+            return TaskListing(
+                waiting=waiting, leases={key: self._read(key) for key in _runs_in(self._leases)}
+            )
+
+    @override
+    def withdraw(self, key: str) -> bool:
+        """Create a lease before any worker does."""
+        with _disk():
+            try:
+                (self._leases / key).touch(exist_ok=False)
+            except FileExistsError:
+                return False
+            self._remove(key, self._leases / key)
+            return True
+
+    @override
+    def revoke(self, key: str, version: str) -> bool:
+        """Rename the lease, and rename it back if it was renewed meanwhile."""
+        lease, taken = self._leases / key, self._leases / f"{key}.taken"
+        with _disk():
+            if self._read(key) != version:
+                return False
+            with contextlib.suppress(FileNotFoundError):
+                lease.rename(taken)
+                if taken.read_text(encoding="ascii") == version:
+                    self._remove(key, taken)
+                    return True
+                taken.rename(lease)
+        return False
+
+    @override
+    def holder(self, key: str) -> str:
+        """From the lease's content."""
+        with _disk():
+            worker, _, _ = self._read(key).partition(" ")
+        return self._full_name(worker) if worker else ""
+
+    @override
+    def drain(self, job: int) -> None:
+        with _disk():
+            for control in self._channel.root.glob(f"{WORKERS}/{job}-*/{CONTROL}"):
+                control.write_text(DRAIN, encoding="ascii")
+
+    @override
+    def draining(self) -> Set[int]:
+        """From the workers' control files."""
+        with _disk():
+            controls = self._channel.root.glob(f"{WORKERS}/*-*/{CONTROL}")
+            asked = (control for control in controls if control.read_text(encoding="ascii") == DRAIN)
+            return {int(control.parent.name.partition("-")[0]) for control in asked}
+
+    def _read(self, key: str) -> str:
+        """Content of a lease; empty if there is none."""
+        try:
+            return (self._leases / key).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return ""
+
+    def _remove(self, key: str, lease: Path) -> None:
+        """The task first, so that no worker can claim it once the lease is gone."""
+        (self._tasks / key).unlink(missing_ok=True)
+        lease.unlink(missing_ok=True)
 
 
 @final
@@ -281,6 +445,43 @@ class FolderCheckpoints(Checkpoints):
 
     def _trial(self, trial_id: int) -> Path:
         return self._root / str(trial_id) / CHECKPOINTS
+
+
+def channel_for(
+    benchmark: RealBenchmarkDefinition,
+    folder: Path,
+    *,
+    template: RunOrder | None = None,
+    python: str = sys.executable,
+    abandon_seconds: float = 600.0,
+    checkpoint_seconds: float = 300.0,
+    silent_seconds: float = 300.0,
+    workers: WorkerTimes | None = None,
+) -> FolderChannel:
+    """The shared folder of an experiment; nothing is created.
+
+    Parameters are those of :class:`FolderChannel`; the template is that of the script by default.
+
+    Raises
+    ------
+    SettingsError
+        There is no such script, or a setting cannot work.
+    """
+    until_name = ""
+    if benchmark.until_as_max_resource:
+        if not benchmark.max_resource_attr:
+            raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
+        until_name = benchmark.max_resource_attr
+    return FolderChannel(
+        folder,
+        template or order_template(benchmark),
+        python=python,
+        until_name=until_name,
+        abandon_seconds=abandon_seconds,
+        checkpoint_seconds=checkpoint_seconds,
+        silent_seconds=silent_seconds,
+        workers=workers,
+    )
 
 
 def order_template(benchmark: RealBenchmarkDefinition, *, grace: float = 10.0) -> RunOrder:
@@ -351,6 +552,18 @@ class _MessageLog:
             seq=seq,
             load=partial(_same, content),
         )
+
+
+def _make_job_folder(folder: Path, *more: str) -> None:
+    """Create a job's folder with the files that its runner only changes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (CONTROL, HEARTBEAT, *more):
+        (folder / name).touch()
+
+
+def _runs_in(folder: Path) -> list[str]:
+    """Names of runs among the files of a folder."""
+    return [file.name for file in folder.iterdir() if is_run(file.name)]
 
 
 def _same(content: Report | End) -> Report | End:

@@ -19,6 +19,11 @@ class Order(Dataclass, Protocol):
     """A job to create: a record with at least these fields."""
 
     @property
+    def key(self) -> str:
+        """The part of the job's name after the experiment's prefix: three numbers with hyphens."""
+        ...
+
+    @property
     def config(self) -> Config:
         """The configuration, which may fix the instance type and the number of instances."""
         ...
@@ -40,6 +45,7 @@ class Order(Dataclass, Protocol):
 
 
 OrderT = TypeVar("OrderT", bound=Order)
+AcceptedT_contra = TypeVar("AcceptedT_contra", bound=Order, contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,11 @@ class JobOrder:
         """The run and its retry."""
         return JobName(self.run.trial_id, self.run.attempt, self.retry)
 
+    @property
+    def key(self) -> str:
+        """``{trial}-{attempt}-{retry}``."""
+        return self.name.key
+
 
 class JobState(Enum):
     """State of a job in its engine."""
@@ -129,6 +140,8 @@ class JobStatus:
     phase: PhaseName | None = None
     """Phase of the run on the job's instances; None if the engine does not tell."""
     created: float
+    started: float | None = None
+    """When it got its instances; None: not yet, or unknown."""
     ended: float | None = None
     pool: PoolStatus = PoolStatus.NONE
     idle_seconds: int = 0
@@ -184,6 +197,10 @@ class Submission:
     """Message for the user; empty if the job was created."""
 
 
+CREATED: Final = Submission(CreateOutcome.CREATED)
+"""The job exists."""
+
+
 class FailureCause(Enum):
     """Responsible party for a job's failure."""
 
@@ -208,7 +225,7 @@ class Failure:
     """Advice, if retries do not help."""
 
 
-class JobService(ABC, Generic[OrderT]):
+class JobService(ABC, Generic[AcceptedT_contra]):
     """The jobs of one experiment in an engine.
 
     A job's key is the part of its name after the experiment's prefix, ``{n}-{n}-{n}``. It is an idempotency key: a create
@@ -236,16 +253,16 @@ class JobService(ABC, Generic[OrderT]):
             The storage cannot be used.
         """
 
-    @abstractmethod
     def create_delay(self) -> float:
-        """Real seconds until the engine's request rate allows another job."""
+        """Real seconds until the engine's request rate allows another job; by default 0."""
+        return 0.0
 
     def list_delay(self) -> float:
         """Real seconds until the engine's request rate allows another listing; by default 0."""
         return 0.0
 
     @abstractmethod
-    def create(self, order: OrderT) -> Submission:
+    def create(self, order: AcceptedT_contra) -> Submission:
         """Create a job, or adopt the one of that key if a request of this session, whose answer was lost, created it.
 
         The job of an attached order is also adopted if an earlier session created it by the same request.
@@ -270,9 +287,15 @@ class JobService(ABC, Generic[OrderT]):
             Jobs created a while before this time, in seconds since 1970, may be left out.
         """
 
-    @abstractmethod
     def describe(self, key: str) -> JobStatus:
-        """Status of one job."""
+        """Status of one job; by default from :meth:`list_jobs`.
+
+        Raises
+        ------
+        KeyError
+            The engine does not know the job.
+        """
+        return self.list_jobs(wanted=[key])[key]
 
     @abstractmethod
     def stop(self, key: str) -> None:
@@ -294,9 +317,8 @@ class JobService(ABC, Generic[OrderT]):
     def revive(self) -> None:
         """Restart the engine after a lost connection, if it runs on behalf of this process."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Release the connection."""
+        """Release the connection; by default, nothing is open."""
 
 
 class InstancePrices(ABC):

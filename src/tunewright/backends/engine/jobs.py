@@ -128,7 +128,8 @@ class JobDispatcher(Dispatcher):
     def step(self, runs: Collection[TrackedRun]) -> None:
         self._context.show_life()
         for run in runs:
-            self._send_request(run)
+            if not run.is_quiet:
+                self._send_request(run)
         while (queued := self._next_queued(runs)) is not None:
             with self._context.suppress_transient():
                 self._create(queued)

@@ -21,7 +21,7 @@ from typing import Final, final
 from tunewright.backends.engine.job_service import JobName, JobOrder, JobState, JobStatus
 from tunewright.backends.engine.run_meter import Overheads, RunMeter
 from tunewright.exceptions import TunewrightError
-from tunewright.runner.channel import EXITED, PAUSE, STOP, TERMINATED, UNTIL, End, Report
+from tunewright.runner.channel import EXITED, PAUSE, RELEASE, STOP, TERMINATED, UNTIL, End, Report
 from tunewright.trial import Checkpoint, Decision, Ended, OpenRun, PhaseChange, PhaseName, Reported, Run
 
 _FINAL_CAUSES: Final = frozenset({EXITED, UNTIL, PAUSE, STOP})
@@ -219,6 +219,16 @@ class TrackedRun:
         return self._phase is RunPhase.OVER
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether it runs, and nothing is to be done about it before its next message or request."""
+        return (
+            self._phase is RunPhase.RUNNING
+            and not self._request
+            and not self._changes
+            and self._over_since is None
+        )
+
+    @property
     def may_run(self) -> bool:
         """Whether a job of it may exist that has not ended."""
         return self._phase in {RunPhase.UNCONFIRMED, RunPhase.RUNNING, RunPhase.ENDING}
@@ -232,9 +242,9 @@ class TrackedRun:
 
     @property
     def reached_time_limit(self) -> bool:
-        """Whether the engine ended the job after its longest time, or asked it to end shortly before."""
+        """Whether the engine ended the job after its longest time, or asked it to end shortly before, or its worker handed it over."""
         if self._status is None:
-            return False
+            return self._end is not None and self._end.cause in {RELEASE, TERMINATED}
         has_obeyed = self._end is not None and self._end.cause == TERMINATED
         is_in_order = has_obeyed and self._status.state is JobState.COMPLETED
         return is_in_order or self._status.state is JobState.TIMED_OUT

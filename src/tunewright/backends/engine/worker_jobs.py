@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, final
 
-from tunewright.backends.engine.context import ENDING_PERIOD, STATUS_PERIOD, EngineContext
+from tunewright.backends.engine.context import EngineContext
 from tunewright.backends.engine.job_service import CreateOutcome, FailureCause, JobState, JobStatus
 from tunewright.backends.engine.run_meter import RunMeter
 from tunewright.backends.engine.submission import Submitter
@@ -47,6 +47,8 @@ class WorkerTimes:
     """A lease that was not renewed for so long is revoked."""
     take: float
     """Age of a job at which its workers take no more runs."""
+    hand_over: float
+    """Age of a job at which the runs of its workers are ended, to go on elsewhere."""
     idle: float
     """A job that could be spared for so long is drained."""
 
@@ -135,6 +137,11 @@ class WorkerJob:
         return self._phase in {WorkerJobPhase.UNCONFIRMED, WorkerJobPhase.CREATED}
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it had no instances when it was last listed."""
+        return self._status is not None and self._status.state is JobState.STARTING
+
+    @property
     def created(self) -> float:
         """Seconds since 1970 of its creation."""
         return self._created
@@ -147,6 +154,8 @@ class WorkerJob:
     @property
     def age(self) -> float:
         """Real seconds since its workers began, never less than the true age."""
+        if self._status is not None and self._status.started is not None:
+            return time.time() - self._status.started
         if self._is_attached:
             return time.time() - self._created
         return 0.0 if self._trains_since is None else time.monotonic() - self._trains_since
@@ -243,6 +252,10 @@ class WorkerFleet:
         """Jobs that have not ended."""
         return list(self._jobs.values())
 
+    def set_instances(self, n_instances: int) -> None:
+        """Change the most instances; jobs that are too many end when they could be spared for a while."""
+        self._plan = replace(self._plan, instances=n_instances)
+
     @property
     def next_at(self) -> float:
         """Monotonic second of the next step."""
@@ -303,7 +316,8 @@ class WorkerFleet:
         lost: set[str] = set()
         if self._jobs and time.monotonic() >= self._statuses_at and not self._context.jobs.list_delay():
             is_ending = any(job.is_stopped or number in self._draining for number, job in self._jobs.items())
-            period = ENDING_PERIOD if is_ending else STATUS_PERIOD
+            settings = self._context.settings
+            period = settings.ending_period if is_ending else settings.status_period
             self._statuses_at = time.monotonic() + self._context.time.interval(period)
             with self._context.suppress_transient():
                 self._read_statuses(lost)
@@ -315,14 +329,28 @@ class WorkerFleet:
         """A run ended on a worker: the jobs are sound."""
         self._n_failures = 0
 
+    def give_up(self, full_name: str) -> None:
+        """Replace a job whose only worker is silent, whatever the engine says of it; a job of several workers is left alone."""
+        for job in self.jobs:
+            key = job.order.key
+            if job.order.n_instances > 1 or not job.is_created or job.is_stopped:
+                continue
+            if self._context.jobs.full_name(key) == full_name:
+                self._context.jobs.stop(key)
+                job.stopped()
+                self._drain(job.order.number)
+
     def drain_all(self) -> None:
-        """Ask all jobs to end once their runs have ended; jobs that may exist are asked too."""
+        """Ask all jobs to end once their runs have ended; jobs that may exist are asked too, and those that wait for instances stopped."""
         for number, job in list(self._jobs.items()):
             if not job.may_run:
                 del self._jobs[number]
                 continue
             with self._context.suppress_transient():
                 self._drain(number)
+                if job.is_waiting and not job.is_stopped:
+                    self._context.jobs.stop(job.order.key)
+                    job.stopped()
 
     def stop_all(self) -> None:
         """Stop by force the jobs that do not end."""
@@ -398,7 +426,7 @@ class WorkerFleet:
                 self._n_created += 1
             with self._context.suppress_transient():
                 self._create(job)
-            soon = time.monotonic() + self._context.time.interval(STATUS_PERIOD)
+            soon = time.monotonic() + self._context.time.interval(self._context.settings.status_period)
             self._statuses_at = min(self._statuses_at, soon)
 
     def _next_create_at(self) -> float:
@@ -438,14 +466,14 @@ class WorkerFleet:
 
     def _serves(self, job: WorkerJob) -> bool:
         """Whether a job takes runs, and will for a while."""
-        lead = self._context.time.seconds(_LEAD_SECONDS)
+        lead = min(self._context.time.seconds(_LEAD_SECONDS), self._times.take / 2)
         return job.order.number not in self._draining and job.age < self._times.take - lead
 
     def _drain_spare(self, n_wanted: int) -> None:
         """Drain a job that could be spared for a while."""
         serving = [job for job in self.jobs if self._serves(job) and job.is_created]
         capacity = sum(job.order.n_instances for job in serving) * self._plan.slots
-        smallest = min(serving, key=lambda job: job.order.n_instances, default=None)
+        smallest = min(serving, key=lambda job: (job.order.n_instances, not job.is_waiting), default=None)
         if smallest is None or capacity - smallest.order.n_instances * self._plan.slots < n_wanted:
             self._spare_since = None
             return
@@ -460,5 +488,5 @@ class WorkerFleet:
         if number not in self._draining:
             self._board.drain(number)
             self._draining.add(number)
-            soon = time.monotonic() + self._context.time.interval(ENDING_PERIOD)
+            soon = time.monotonic() + self._context.time.interval(self._context.settings.ending_period)
             self._statuses_at = min(self._statuses_at, soon)

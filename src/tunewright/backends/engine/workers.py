@@ -23,10 +23,8 @@ from tunewright.types import Config
 
 TASK_PERIOD: Final = 10.0
 """Service seconds between two listings of tasks and leases."""
-MESSAGE_PERIOD: Final = 0.5
-"""Service seconds between two listings of messages: a worker waits meanwhile for the next decision."""
 _LISTINGS_PER_LEASE: Final = 5
-_THREADS: Final = 8
+_THREADS: Final = 16
 
 _T = TypeVar("_T")
 
@@ -65,10 +63,9 @@ class WorkerDispatcher(Dispatcher):
         self._leases = LeaseWatch(times.lease)
         self._listing = TaskListing(waiting=frozenset(), leases={})
         self._task_period = min(context.time.interval(TASK_PERIOD), times.lease / _LISTINGS_PER_LEASE)
-        # storage takes thousands of requests a second, so that half of the least interval is enough between two
-        self._message_period = context.time.seconds(MESSAGE_PERIOD, at_least=context.time.min_interval / 2)
         self._tasks_at = self._messages_at = 0.0
         self._is_closing = False
+        self._ahead = ahead
         self.capacity = context.settings.n_workers + ahead
         self.n_instances = plan.instances
 
@@ -107,11 +104,12 @@ class WorkerDispatcher(Dispatcher):
     def step(self, runs: Collection[TrackedRun]) -> None:
         self._context.show_life()
         lost = self._fleet.step(0 if self._is_closing else len(runs))
-        queued = [run for run in runs if run.is_queued]
+        moving = [run for run in runs if not run.is_quiet]
+        queued = [run for run in moving if run.is_queued]
         if queued:
             with self._context.suppress_transient():
                 _in_parallel(self._post, queued)
-        for run in runs:
+        for run in moving:
             self._send_request(run)
         now = time.monotonic()
         if runs and (lost or now >= self._tasks_at):
@@ -119,7 +117,9 @@ class WorkerDispatcher(Dispatcher):
             with self._context.suppress_transient():
                 self._look(runs, lost)
         if runs and now >= self._messages_at:
-            self._messages_at = now + self._message_period
+            period, least = self._context.channel.worker_period, self._context.time.min_interval / 2
+            # storage takes thousands of requests a second, so that half of the least interval is enough between two
+            self._messages_at = now + self._context.time.seconds(period, at_least=min(period, least))
             with self._context.suppress_transient():
                 self._context.inbox.poll()
 
@@ -130,6 +130,11 @@ class WorkerDispatcher(Dispatcher):
         if runs:
             times += [self._tasks_at, self._messages_at]
         return max(min(times), time.monotonic() + self._context.time.min_interval / 10)
+
+    @override
+    def set_capacity(self, n_runs: int) -> None:
+        self.capacity = n_runs + self._ahead
+        self._fleet.set_instances(-(-n_runs // self._plan.slots))
 
     @override
     def is_free(self, run: TrackedRun) -> bool:
@@ -232,9 +237,11 @@ class WorkerDispatcher(Dispatcher):
         if version is None:
             return key not in self._listing.waiting
         is_stale = self._leases.is_stale(key, version, now)
-        is_lost = bool(lost_jobs) and self._board.holder(key) in lost_jobs
-        if not (is_stale or is_lost) or not self._board.revoke(key, version):
+        holder = self._board.holder(key) if is_stale or lost_jobs else ""
+        if not (is_stale or holder in lost_jobs) or not self._board.revoke(key, version):
             return False
+        if is_stale:
+            self._fleet.give_up(holder)
         text = f"run {key} lost its worker, and goes on elsewhere"
         self._context.notices.add_event(ServiceTrouble.INTERRUPTED, text, int(key.partition("-")[0]))
         return True
@@ -242,6 +249,7 @@ class WorkerDispatcher(Dispatcher):
 
 def _in_parallel(work: Callable[[_T], None], items: Iterable[_T]) -> None:
     """Do ``work`` for each item in a few threads; the first failure is raised after all were tried."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for future in [pool.submit(work, item) for item in items]:
+    waiting = list(items)
+    with ThreadPoolExecutor(min(_THREADS, len(waiting)) or 1) as pool:
+        for future in [pool.submit(work, item) for item in waiting]:
             future.result()

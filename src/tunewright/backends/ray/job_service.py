@@ -11,13 +11,13 @@ from typing import Final, final
 from typing_extensions import override
 
 from tunewright.backends.engine import Notices
-from tunewright.backends.engine.folder_channel import FolderChannel
+from tunewright.backends.engine.folder_backend import FolderJob, FolderJobs
+from tunewright.backends.engine.folder_channel import FolderChannel, FolderOrder
 from tunewright.backends.engine.job_service import (
     CreateOutcome,
     Failure,
     FailureCause,
     JobName,
-    JobOrder,
     JobService,
     JobState,
     JobStatus,
@@ -26,7 +26,7 @@ from tunewright.backends.engine.job_service import (
 )
 from tunewright.backends.ray.client import RayClient, RayError, RayJob, RayNode, essence
 from tunewright.backends.ray.config import RayConfig
-from tunewright.exceptions import BackendError, TunewrightError
+from tunewright.exceptions import BackendError
 from tunewright.runner.folder_job import HEARTBEAT
 from tunewright.types import Json
 
@@ -72,7 +72,7 @@ _LOG_END: Final = 1000
 
 
 @final
-class RayJobs(JobService[JobOrder]):
+class RayJobs(FolderJobs, JobService[FolderOrder]):
     """Jobs by Ray's Jobs API.
 
     A job's ``submission_id`` has the key; Ray refuses a second job of one name.
@@ -99,10 +99,9 @@ class RayJobs(JobService[JobOrder]):
     def __init__(
         self, client: RayClient, channel: FolderChannel, config: RayConfig, experiment: str, notices: Notices
     ) -> None:
+        super().__init__(channel, experiment)
         self._client = client
-        self._channel = channel
         self._config = config
-        self._prefix = f"tw-{experiment}-"
         self._notices = notices
         self._environment = config.environment()
         self._unanswered: set[str] = set()
@@ -120,29 +119,22 @@ class RayJobs(JobService[JobOrder]):
     @override
     def prepare(self, n_instances: int) -> None:
         self._client.check()
-        self._channel.prepare()
+        super().prepare(n_instances)
 
     @override
-    def create_delay(self) -> float:
-        """None: Ray accepts jobs at any rate."""
-        return 0.0
-
-    @override
-    def create(self, order: JobOrder) -> Submission:
-        key = order.name.key
-        name, folder = self.full_name(key), self._channel.run_folder(order.name)
-        command = self._channel.place(order)
+    def submit(self, job: FolderJob) -> Submission:
+        request = job_request(self._config, self._environment, job.name, job.folder, job.command)
         try:
-            self._client.submit(job_request(self._config, self._environment, name, folder, command))
+            self._client.submit(request)
         except RayError as error:
             if "already exists" in error.reason:
-                if not order.is_attached and key not in self._unanswered:
-                    raise BackendError(name_taken(name)) from error
-                return self._created(key)
+                if not job.may_exist and job.key not in self._unanswered:
+                    raise BackendError(name_taken(job.name)) from error
+                return self._created(job.key)
             if error.is_lost:
-                self._unanswered.add(key)
+                self._unanswered.add(job.key)
             return refusal(error)
-        return self._created(key)
+        return self._created(job.key)
 
     @override
     def list_jobs(self, *, wanted: Collection[str] = (), since: float = 0.0) -> dict[str, JobStatus]:
@@ -151,7 +143,7 @@ class RayJobs(JobService[JobOrder]):
         jobs = self._own(self._client.jobs())
         statuses = {key: self._status(key, job) for key, job in jobs.items()}
         if not wanted:
-            known |= {name.key: wall for name, wall in self._channel.begun().items()}
+            known |= self._channel.begun()
         for key, created in known.items():
             if key not in statuses and (not wanted or key in wanted):
                 statuses[key] = self._gone(key, created)
@@ -184,18 +176,10 @@ class RayJobs(JobService[JobOrder]):
         message = (job.message or "").strip()
         output = message[-_LOG_END:] if status.detail == _COMMAND_FAILED else essence(message)
         reason = f"the job {name} failed ({status.detail}): {output}"
-        has_begun = bool(self._channel.heartbeat(_name(key)))
+        has_begun = bool(self._channel.heartbeat(key))
         if not has_begun and not self._channel.begun():  # all jobs will fail; else the node may be the cause
             return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy_of(job))
         return Failure(cause=FailureCause.SERVICE, reason=reason)
-
-    @override
-    def full_name(self, key: str) -> str:
-        return self._prefix + key
-
-    @override
-    def close(self) -> None:
-        """Nothing is open."""
 
     def _created(self, key: str) -> Submission:
         self._unanswered.discard(key)
@@ -237,7 +221,7 @@ class RayJobs(JobService[JobOrder]):
         """Whether a job that Ray calls running shows no life; it is stopped then."""
         if key in self._silent:
             return True
-        limit = self._config.silent_after if self._channel.heartbeat(_name(key)) else _NEVER_BEGAN_SECONDS
+        limit = self._config.silent_after if self._channel.heartbeat(key) else _NEVER_BEGAN_SECONDS
         if self._silence(key) <= limit:
             return False
         self._client.stop(self.full_name(key))
@@ -246,11 +230,11 @@ class RayJobs(JobService[JobOrder]):
 
     def _has_pulse(self, key: str) -> bool:
         """Whether the runner of a job has shown life a short while ago, as far as is known."""
-        return bool(self._channel.heartbeat(_name(key))) and self._silence(key) < _SIGNS_SECONDS
+        return bool(self._channel.heartbeat(key)) and self._silence(key) < _SIGNS_SECONDS
 
     def _silence(self, key: str) -> float:
         """Seconds since a job's sign of life was first seen."""
-        beat, now = self._channel.heartbeat(_name(key)), time.monotonic()
+        beat, now = self._channel.heartbeat(key), time.monotonic()
         last, since = self._pulses.get(key, (beat, now))
         self._pulses[key] = (beat, since if beat == last else now)
         return now - self._pulses[key][1]
@@ -285,7 +269,7 @@ class RayJobs(JobService[JobOrder]):
         """Delete the oldest records of ended jobs if there are many."""
         n_many = len(ended) - _KEPT_JOBS
         if n_many > 0:
-            oldest = sorted(ended, key=lambda key: _name(key).trial_id)
+            oldest = sorted(ended, key=lambda key: int(key.partition("-")[0]))
             for key in oldest[: min(n_many, _DELETED_AT_ONCE)]:
                 self._client.delete(self.full_name(key))
 
@@ -395,10 +379,3 @@ def _reason_of(job: RayJob) -> str:
     if "entrypoint command failed" in message:
         return _COMMAND_FAILED
     return _DIED if "supervisor actor died" in message else job.status
-
-
-def _name(key: str) -> JobName:
-    name = JobName.parse(key)
-    if name is None:
-        raise TunewrightError(f"{key!r} is no key of a job")
-    return name

@@ -90,7 +90,7 @@ class RayPlugin(BackendPlugin[RayConfig]):
             config.environment(),
             f"tw-{context.tag}-{name.key}",
             channel.run_folder(name),
-            channel.command(name),
+            channel.command(name.key),
         )
         return f"POST {dashboard_address(config.address)}/api/jobs/\n{json.dumps(request, indent=2)}"
 

@@ -595,8 +595,8 @@ _OF_REQUESTS: Final[_Causes] = (
     (re.compile(r"\bS3\b|bucket", re.IGNORECASE), _PLACE),
 )
 _UNREADABLE: Final = (
-    "correct --secret, or allow the role of the jobs to read it ('tunewright sagemaker policy --for trial --secret NAME=SECRET' prints the "
-    "permissions)"
+    "begin again with another --secret, or allow the role of the jobs to read it ('tunewright sagemaker policy --for trial "
+    "--secret NAME=SECRET' prints the permissions)"
 )
 _OF_JOBS: Final[_Causes] = (
     (re.compile(rf"^AlgorithmError: The \w+ {UNREADABLE}"), _UNREADABLE),

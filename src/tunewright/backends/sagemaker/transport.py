@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from typing import Any, Final, final
 
 from typing_extensions import override
@@ -28,6 +30,8 @@ SHORTEST_OVERLAP: Final = 5.0
 REPORT_PERIOD: Final = 2.0
 """Service seconds between two listings of the reports in S3."""
 _S3_PAGE: Final = 1000
+_THREADS: Final = 8
+"""Shards that are listed at the same time."""
 _S3_SKEW: Final = 3600.0
 INGESTION_SECONDS: Final = 60.0
 """Service seconds after which a printed line is in the log for certain; mostly it is within fifteen."""
@@ -72,11 +76,20 @@ class S3Transport(Channel):
 
     @override
     def messages(self, since: float, known: Mapping[str, Message]) -> Iterator[Message]:
-        """By ListObjectsV2: keys begin with the time, and hold the report itself if they have room for it."""
-        for shard in range(self._n_shards):
+        """By ListObjectsV2: keys begin with the time, and hold the report itself if they have room for it.
+
+        Shards are listed side by side.
+        """
+
+        def keys(shard: int) -> list[str]:
             prefix = s3_keys.report_place(shard)
-            for stored in self._objects.list(prefix, start_after=prefix + s3_keys.time_key(since)):
-                message = known.get(stored.key) or self._message(stored.key)
+            listed = self._objects.list(prefix, start_after=prefix + s3_keys.time_key(since))
+            return [stored.key for stored in listed]
+
+        with ThreadPoolExecutor(_THREADS) as pool:  # which has no thread before its first work
+            listed = [keys(0)] if self._n_shards == 1 else pool.map(keys, range(self._n_shards))
+            for key in chain.from_iterable(listed):
+                message = known.get(key) or self._message(key)
                 if message is not None:
                     yield message
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,29 +10,27 @@ from typing import Final, final
 
 from tunewright.backends.engine import (
     EngineBackend,
-    EngineContext,
     EngineSettings,
-    JobDispatcher,
     Notices,
-    ServiceTime,
+    channel_for,
+    folder_engine,
+    worker_times,
 )
 from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
 from tunewright.backends.engine.folder_channel import FolderChannel, order_template
 from tunewright.backends.slurm.commands import SlurmCommands
-from tunewright.backends.slurm.config import SlurmConfig
+from tunewright.backends.slurm.config import SlurmConfig, seconds_of
 from tunewright.backends.slurm.job_service import SlurmJobs, step_command
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend
 
 _STATUS_PERIOD: Final = 15.0
-_LEAST_ANSWER: Final = 0.5
-"""Seconds between two looks of a runner at its control file are at most twice this."""
 
 
 @final
 class SlurmBackend(EngineBackend, Backend):
-    """Runs trials as jobs of a Slurm cluster; reports, requests and checkpoints go through a folder that all nodes see.
+    """Runs trials as jobs of a Slurm cluster, or on jobs that take run after run; reports, requests and checkpoints go through a folder that all nodes see.
 
     One squeue shows all jobs. Time limits, preemption and lost nodes become retries from the newest checkpoint.
 
@@ -58,12 +57,10 @@ class SlurmBackend(EngineBackend, Backend):
         notices = Notices()
         channel = make_channel(benchmark, config, folder)
         commands = SlurmCommands()
-        context = EngineContext(
-            jobs=SlurmJobs(commands, channel, config, experiment),
-            channel=channel,
-            costs=FlatCosts(notices, calls=commands.calls if config.price_per_hour else {}),
-            prices=FlatPrices(config.partition or "the default partition", config.price_per_hour),
-            settings=EngineSettings(
+        context, dispatcher = folder_engine(
+            channel,
+            SlurmJobs(commands, channel, config, experiment),
+            EngineSettings(
                 engine="Slurm",
                 n_workers=benchmark.n_workers,
                 max_retries=config.max_retries,
@@ -73,10 +70,11 @@ class SlurmBackend(EngineBackend, Backend):
                 ending_period=config.squeue_seconds,
                 cleanup_hint=f"scancel --name ends a job; squeue --me shows those of tw-{experiment}",
             ),
-            time=ServiceTime(speed=1.0, min_interval=_LEAST_ANSWER),
+            costs=FlatCosts(notices, calls=commands.calls if config.price_per_hour else {}),
+            prices=FlatPrices(config.partition or "the default partition", config.price_per_hour),
             notices=notices,
         )
-        super().__init__(context, JobDispatcher(context))
+        super().__init__(context, dispatcher)
 
 
 def make_channel(benchmark: RealBenchmarkDefinition, config: SlurmConfig, folder: Path) -> FolderChannel:
@@ -87,8 +85,6 @@ def make_channel(benchmark: RealBenchmarkDefinition, config: SlurmConfig, folder
     SettingsError
         There is no such script, or a setting cannot work.
     """
-    if benchmark.until_as_max_resource and not benchmark.max_resource_attr:
-        raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
     if benchmark.instance_count > 1:
         raise SettingsError(
             f"instance_count={benchmark.instance_count}: nodes of a trial on Slurm are nodes_per_trial"
@@ -98,12 +94,19 @@ def make_channel(benchmark: RealBenchmarkDefinition, config: SlurmConfig, folder
     if config.n_tasks > 1:  # the runner itself is outside of the container, as it calls srun
         template = replace(template, prefix=step_command(config), interpreter=python)
         python = "python3" if config.container else python
-    return FolderChannel(
+    workers = None
+    if config.execution == "workers":
+        limit = seconds_of(config.time_limit)
+        workers = worker_times(
+            math.inf if limit is None else limit, lease=config.silent_after, idle=config.idle_after
+        )
+    return channel_for(
+        benchmark,
         folder,
-        template,
+        template=template,
         python=python,
-        until_name=(benchmark.max_resource_attr or "") if benchmark.until_as_max_resource else "",
         abandon_seconds=config.abandon_after,
         checkpoint_seconds=config.checkpoint_seconds,
         silent_seconds=config.silent_after,
+        workers=workers,
     )

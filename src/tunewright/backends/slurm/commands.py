@@ -25,9 +25,18 @@ _UNREACHABLE: Final = (
     "Unable to contact slurm controller",
     "Socket timed out",
     "Connection refused",
+    "Connection reset",
+    "Connection timed out",
+    "Broken pipe",
+    "No route to host",
     "Communication connection failure",
-    "slurm_load_jobs error: Unexpected message",
+    "Communication shutdown failure",
+    "Message send failure",
+    "Message receive failure",
+    "Unexpected message",
     "Zero Bytes were transmitted",
+    "Header lengths are longer than data received",
+    "in standby mode",
 )
 
 
@@ -71,6 +80,8 @@ class QueuedJob:
     reason: str
     submitted: float
     """Seconds since 1970."""
+    started: float | None
+    """Seconds since 1970, of a waiting job the expected ones; None: unknown."""
     ended: float | None
     """Seconds since 1970, or the time limit of a running job; None: unknown."""
 
@@ -209,9 +220,9 @@ class SlurmCommands:
         """
         options = ["--name", name] if name else []
         output = self._run(
-            "squeue", "-h", "-u", getpass.getuser(), "-t", "all", *options, "-o", "%i|%T|%V|%e|%r|%j"
+            "squeue", "-h", "-u", getpass.getuser(), "-t", "all", *options, "-o", "%i|%T|%V|%S|%e|%r|%j"
         )
-        return [_parse(line) for line in output.splitlines() if line.count("|") >= 5]
+        return [_parse(line) for line in output.splitlines() if line.count("|") >= 6]
 
     def cancel(self, name: str) -> None:
         """Cancel the jobs of a name; jobs that have ended are left alone.
@@ -263,13 +274,14 @@ def _reason(errors: str) -> str:
 
 
 def _parse(line: str) -> QueuedJob:
-    job_id, state, submitted, ended, reason, name = line.split("|", 5)
+    job_id, state, submitted, started, ended, reason, name = line.split("|", 6)
     return QueuedJob(
         job_id=job_id,
         name=name,
         state=state,
         reason="" if reason == "None" else reason,
         submitted=_seconds(submitted) or 0.0,
+        started=_seconds(started),
         ended=_seconds(ended),
     )
 

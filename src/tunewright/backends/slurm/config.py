@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, final
+from typing import ClassVar, Final, Literal, final
 
 from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError, check_at_least
 
+TUNER_SIGNAL_SECONDS: Final = 120
+"""Seconds before the time limit of a tuner's job at which the next one is submitted; Slurm may be a minute early."""
 _TIME: Final = re.compile(
     r"(?:(?P<days>\d+)-(?P<hours>\d+)(?::(?P<minutes>\d+)(?::(?P<seconds>\d+))?)?|(?P<clock>\d+(?::\d+){0,2}))"
 )
@@ -28,6 +30,8 @@ class SlurmConfig(BackendConfig):
     backend_name: ClassVar[str] = "slurm"
     runs_tuners: ClassVar[bool] = True
 
+    execution: Literal["jobs", "workers"] = "jobs"
+    """jobs: a job per run; workers: a few long jobs that take run after run, for long queues and short runs."""
     partition: str = ""
     """Partition of the jobs, or several with commas (default: the cluster's)."""
     account: str = ""
@@ -69,7 +73,9 @@ class SlurmConfig(BackendConfig):
     abandon_after: float = 600.0
     """Seconds without a tuner after which trials store their checkpoints and end; 0: they go on."""
     silent_after: float = 300.0
-    """Seconds without a sign of life after which a job that Slurm calls running is replaced."""
+    """Seconds without a sign of life after which a job that Slurm calls running, or a worker, is replaced."""
+    idle_after: float = 300.0
+    """Seconds without a run after which a worker's job ends, with --execution workers."""
     squeue_seconds: float = 2.0
     """Least seconds between two calls of squeue."""
     stop_grace: float = 120.0
@@ -89,7 +95,7 @@ class SlurmConfig(BackendConfig):
         check_at_least(self, 1, "cpus_per_trial", "nodes_per_trial", "tasks_per_node", "signal_seconds")
         check_at_least(self, 0.1, "squeue_seconds")
         check_at_least(self, 15, "silent_after")
-        names = ("num_gpus_per_trial", "price_per_hour", "checkpoint_seconds", "abandon_after")
+        names = ("num_gpus_per_trial", "price_per_hour", "checkpoint_seconds", "abandon_after", "idle_after")
         check_at_least(self, 0, *names, "stop_grace", "close_seconds", "max_retries")
         if self.gres and self.num_gpus_per_trial:
             raise SettingsError("gres and num_gpus_per_trial both ask for resources: give one of them")
@@ -107,7 +113,11 @@ class SlurmConfig(BackendConfig):
         for option in (*self.sbatch, *self.tuner_sbatch):
             if not option.startswith("-"):
                 raise SettingsError(f"sbatch={option!r} is no option: it begins with a hyphen")
-        seconds_of(self.tuner_time_limit)
+        tuner_limit = seconds_of(self.tuner_time_limit)
+        if tuner_limit is not None and tuner_limit <= TUNER_SIGNAL_SECONDS:
+            raise SettingsError(
+                f"tuner_time_limit={self.tuner_time_limit} must be longer than the {TUNER_SIGNAL_SECONDS} s at whose begin the next job is submitted"
+            )
         limit = seconds_of(self.time_limit)
         if limit is not None and limit <= self.signal_seconds:
             raise SettingsError(

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
+from tunewright.backends.engine.folder_backend import JOB_LOG
 from tunewright.backends.engine.node_check import LATE_SECONDS, PROGRAM, file_system, node_facts
 from tunewright.backends.plugin import Finding
 from tunewright.backends.slurm.commands import Partition, SlurmCommands, SlurmError
 from tunewright.backends.slurm.config import SlurmConfig, seconds_of
-from tunewright.backends.slurm.job_service import ENDED_STATES, JOB_LOG, job_script
+from tunewright.backends.slurm.job_service import ENDED_STATES, job_script
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.formatting import plural
 

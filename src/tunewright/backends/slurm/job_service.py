@@ -5,18 +5,19 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
 
 from typing_extensions import override
 
-from tunewright.backends.engine.folder_channel import FolderChannel, FolderError
+from tunewright.backends.engine.folder_backend import JOB_LOG, FolderJob, FolderJobs
+from tunewright.backends.engine.folder_channel import FolderChannel, FolderError, FolderOrder
 from tunewright.backends.engine.job_service import (
     CreateOutcome,
     Failure,
     FailureCause,
     JobName,
-    JobOrder,
     JobService,
     JobState,
     JobStatus,
@@ -24,7 +25,6 @@ from tunewright.backends.engine.job_service import (
 )
 from tunewright.backends.slurm.commands import QueuedJob, SlurmCommands, SlurmError
 from tunewright.backends.slurm.config import SlurmConfig
-from tunewright.exceptions import TunewrightError
 from tunewright.runner.checkpoints import write_atomically
 from tunewright.runner.contract import CHECKPOINT_DIR_VARIABLE
 
@@ -32,8 +32,6 @@ GONE: Final = "GONE"
 """State of a job that Slurm has forgotten: it forgets ended jobs after MinJobAge, five minutes by default."""
 SILENT: Final = "SILENT"
 """State of a job that runs as Slurm says, and gives no sign of life."""
-JOB_LOG: Final = "slurm.log"
-"""File of a run's folder: output of the job outside of the script."""
 _SCRIPT: Final = "job.sh"
 RANK_LOG: Final = "rank-"
 """Beginning of the name of a file of a run's folder: output of a process of the script; its rank follows."""
@@ -98,7 +96,7 @@ _NEVER_BEGAN_SECONDS: Final = 3600.0
 
 
 @final
-class SlurmJobs(JobService[JobOrder]):
+class SlurmJobs(FolderJobs, JobService[FolderOrder]):
     """Jobs by sbatch, squeue and scancel.
 
     A job's name has the key; before a request is repeated whose answer was lost, squeue is asked for that name. A second job
@@ -119,10 +117,9 @@ class SlurmJobs(JobService[JobOrder]):
     def __init__(
         self, commands: SlurmCommands, channel: FolderChannel, config: SlurmConfig, experiment: str
     ) -> None:
+        super().__init__(channel, experiment)
         self._commands = commands
-        self._channel = channel
         self._config = config
-        self._prefix = f"tw-{experiment}-"
         self._unanswered: set[str] = set()
         """Keys of requests whose answer was lost."""
         self._known: dict[str, float] = {}
@@ -135,26 +132,20 @@ class SlurmJobs(JobService[JobOrder]):
     @override
     def prepare(self, n_instances: int) -> None:
         self._commands.check()
-        self._channel.prepare()
+        super().prepare(n_instances)
 
     @override
-    def create_delay(self) -> float:
-        """None: sbatch answers in milliseconds, or the controller says that it is busy."""
-        return 0.0
-
-    @override
-    def create(self, order: JobOrder) -> Submission:
-        key = order.name.key
-        command = self._channel.place(order)
-        if (order.is_attached or key in self._unanswered) and self._commands.queue(self.full_name(key)):
+    def submit(self, job: FolderJob) -> Submission:
+        key = job.key
+        if (job.may_exist or key in self._unanswered) and self._commands.queue(job.name):
             return self._created(key)
-        folder = self._channel.run_folder(order.name)
+        script = job.folder / _SCRIPT
         try:
-            write_atomically(folder / _SCRIPT, job_script(self._config, self.full_name(key), folder, command))
+            write_atomically(script, job_script(self._config, job.name, job.folder, job.command))
         except OSError as error:
-            raise FolderError(f"{folder / _SCRIPT} cannot be written ({error})") from error
+            raise FolderError(f"{script} cannot be written ({error})") from error
         try:
-            self._commands.submit(folder / _SCRIPT)
+            self._commands.submit(script)
         except SlurmError as error:
             if error.is_lost:
                 self._unanswered.add(key)
@@ -167,7 +158,7 @@ class SlurmJobs(JobService[JobOrder]):
         known = dict(self._known)
         statuses = self._statuses(self._commands.queue())
         if not wanted:
-            known |= {name.key: wall for name, wall in self._channel.begun().items()}
+            known |= self._channel.begun()
         for key, created in known.items():
             if key not in statuses and not wanted:
                 statuses[key] = _gone(created)
@@ -190,29 +181,21 @@ class SlurmJobs(JobService[JobOrder]):
         state = status.detail
         if state == "FAILED":
             state = self._commands.accounted_state(self.full_name(key)) or state
-        log = self._log_end(key)
         if state == "OUT_OF_MEMORY":
-            return Failure(
-                cause=FailureCause.JOB, reason=f"The job needed more memory than --mem allows{log}"
-            )
+            reason = f"The job needed more memory than --mem allows{self.log_end(key)}"
+            return Failure(cause=FailureCause.JOB, reason=reason)
         name = self.full_name(key)
-        reason = f"the job {name} {_LOST.get(state, f'ended as {state}')}"
-        if state == "FAILED" and not self._channel.heartbeat(_name(key)):
-            reason = f"the job {name} failed before its trial began{log}"
-            if not self._channel.begun():  # all jobs will fail; else the node may be the cause
-                file = self._channel.run_folder(_name(key)) / JOB_LOG
-                remedy = f"see {file}, and change --setup, --python or --container"
-                return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy)
+        if state == "FAILED" and not self._channel.heartbeat(key):
+            failure = super().failure(key, status)
+            if failure.remedy:
+                return replace(
+                    failure, remedy=f"{failure.remedy}, and change --setup, --python or --container"
+                )
+            reason = f"the job {name} failed before its trial began{self.log_end(key)}"
+            return Failure(cause=FailureCause.SERVICE, reason=reason)
         hint = ": give a longer --time_limit" if status.state is JobState.TIMED_OUT else ""
+        reason = f"the job {name} {_LOST.get(state, f'ended as {state}')}"
         return Failure(cause=FailureCause.SERVICE, reason=reason, hint=hint)
-
-    @override
-    def full_name(self, key: str) -> str:
-        return self._prefix + key
-
-    @override
-    def close(self) -> None:
-        """Nothing is open."""
 
     def _forgotten(self, key: str, created: float) -> JobStatus:
         """A job that squeue does not show any more: accounting may know how it ended."""
@@ -253,21 +236,11 @@ class SlurmJobs(JobService[JobOrder]):
         return JobStatus(state=JobState.FAILED, detail=SILENT, created=status.created, ended=time.time())
 
     def _is_silent(self, key: str) -> bool:
-        beat, now = self._channel.heartbeat(_name(key)), time.monotonic()
+        beat, now = self._channel.heartbeat(key), time.monotonic()
         last, since = self._pulses.get(key, (beat, now))
         self._pulses[key] = (beat, since if beat == last else now)
         limit = self._config.silent_after if beat else _NEVER_BEGAN_SECONDS
         return now - self._pulses[key][1] > limit
-
-    def _log_end(self, key: str) -> str:
-        """The last lines of the job's own output, after a colon."""
-        try:
-            text = (self._channel.run_folder(_name(key)) / JOB_LOG).read_text(
-                encoding="utf-8", errors="replace"
-            )
-        except OSError:
-            return ""
-        return f":\n{text[-_LOG_END:].strip()}" if text.strip() else ""
 
 
 def job_script(config: SlurmConfig, name: str, folder: Path, command: Sequence[str]) -> str:
@@ -374,15 +347,9 @@ def _status(job: QueuedJob) -> JobStatus:
     ended = None if state is None else job.ended or time.time()
     if state is None:
         state = JobState.STARTING if job.state in _STARTING else JobState.RUNNING
-    return JobStatus(state=state, detail=job.state, created=job.submitted, ended=ended)
+    started = None if state is JobState.STARTING else job.started
+    return JobStatus(state=state, detail=job.state, created=job.submitted, started=started, ended=ended)
 
 
 def _gone(created: float) -> JobStatus:
     return JobStatus(state=_ENDED[GONE], detail=GONE, created=created, ended=time.time())
-
-
-def _name(key: str) -> JobName:
-    name = JobName.parse(key)
-    if name is None:
-        raise TunewrightError(f"{key!r} is no key of a job")
-    return name

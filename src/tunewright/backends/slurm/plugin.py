@@ -10,8 +10,10 @@ from typing import Final, final
 
 from typing_extensions import override
 
-from tunewright.backends.engine.folder_channel import FolderCheckpoints
+from tunewright.backends.engine.folder_backend import JOB_LOG
+from tunewright.backends.engine.folder_channel import FolderCheckpoints, FolderOrder
 from tunewright.backends.engine.job_service import JobOrder
+from tunewright.backends.engine.worker_jobs import WorkerJobOrder
 from tunewright.backends.plugin import (
     BackendPlugin,
     Description,
@@ -24,7 +26,7 @@ from tunewright.backends.plugin import (
 from tunewright.backends.slurm.backend import SlurmBackend, make_channel
 from tunewright.backends.slurm.config import SlurmConfig
 from tunewright.backends.slurm.examination import examine
-from tunewright.backends.slurm.job_service import JOB_LOG, RANK_LOG, job_script
+from tunewright.backends.slurm.job_service import RANK_LOG, job_script
 from tunewright.backends.slurm.tuner_job import launch
 from tunewright.trial import Checkpoint, Run, Start
 
@@ -76,7 +78,10 @@ class SlurmPlugin(BackendPlugin[SlurmConfig]):
         where = f"below {config.shared_folder}" if config.shared_folder else "in the experiment's folder"
         partition = f" in the partition {config.partition}" if config.partition else ""
         n_workers = context.script.n_workers
-        line = f"Up to {n_workers} Slurm job{'' if n_workers == 1 else 's'} at a time{partition}; their files are {where}, which all nodes must see"
+        jobs = f"Slurm job{'' if n_workers == 1 else 's'}"
+        if config.execution == "workers":
+            jobs += f" that take{'s' if n_workers == 1 else ''} run after run,"
+        line = f"Up to {n_workers} {jobs} at a time{partition}; their files are {where}, which all nodes must see"
         return Description(config=config, lines=(line,))
 
     @override
@@ -84,10 +89,11 @@ class SlurmPlugin(BackendPlugin[SlurmConfig]):
         """The script of the first job."""
         folder = Path(config.shared_folder or "EXPERIMENT").expanduser() / context.tag
         channel = make_channel(context.script, config, folder)
-        name = JobOrder(run=Run(trial_id=0, attempt=0, until=first.until), config=first.config).name
-        return job_script(
-            config, f"tw-{context.tag}-{name.key}", channel.run_folder(name), channel.command(name)
-        )
+        order: FolderOrder = JobOrder(run=Run(trial_id=0, attempt=0, until=first.until), config=first.config)
+        if config.execution == "workers":
+            order = WorkerJobOrder(number=0, n_instances=1, dollars_per_hour=config.price_per_hour)
+        key = order.key
+        return job_script(config, f"tw-{context.tag}-{key}", channel.job_folder(key), channel.command(key))
 
     @override
     def examine(self, config: SlurmConfig, folder: Path) -> Iterator[Finding]:

@@ -1,17 +1,20 @@
-// Requests to a running tuner (with --control): a dialog with the question, then the answer of the server.
+// Requests to a running tuner (with --control): a dialog with the question, then the answer of the tuner from its journal.
 import {h} from "./dom.js";
-import {formatValue} from "./format.js";
+import {formatCount, formatDuration, formatMoney, formatNumber, formatValue} from "./format.js";
 
+const WHOLE = {min: "1", step: "1", max: "1000000000"},
+  POSITIVE = {min: "0.000001", step: "any", max: "1000000000"};
 const CHANGEABLE_LIMITS = [
-  ["max_wallclock_time", "Time (seconds)", {min: "0", step: "any"}],
-  ["max_num_trials", "Trials", {min: "1", step: "1"}],
-  ["max_num_evaluations", "Results", {min: "1", step: "1"}],
-  ["max_cost", "Cost (dollars)", {min: "0", step: "any"}],
+  ["max_wallclock_time", "Time in seconds", POSITIVE, formatDuration],
+  ["max_num_trials", "Trials", WHOLE, formatCount],
+  ["max_num_evaluations", "Results", WHOLE, formatCount],
+  ["max_cost", "Cost in dollars", POSITIVE, formatMoney],
 ];
+const SLOW_ANSWER_MS = 10_000;
 
 /** Buttons of an experiment. */
 export function controlBar(context, store, path) {
-  const open = dialog => () => openDialog(context, path, dialog(store));
+  const open = dialog => () => openDialog(context, store, path, dialog(store));
   return [
     actionButton("Try a configuration\u2026", open(tryDialog)),
     actionButton("Limits\u2026", open(limitsDialog)),
@@ -24,9 +27,9 @@ export function controlBar(context, store, path) {
   ];
 }
 
-/** Buttons of a trial, according to its status. */
-export function trialControl(context, trial) {
-  const open = dialog => () => openDialog(context, context.path, dialog);
+/** Buttons of a trial, according to its status; `isPausedByRequest`: a request has paused it, not the method. */
+export function trialControl(context, trial, isPausedByRequest) {
+  const open = dialog => () => openDialog(context, context.store, context.path, dialog);
   const buttons = [actionButton("Note\u2026", open(noteDialog(trial.id)))];
   if (trial.status === "running") {
     buttons.unshift(
@@ -56,13 +59,13 @@ export function trialControl(context, trial) {
       ),
     );
   }
-  if (trial.status === "paused") {
+  if (trial.status === "paused" && isPausedByRequest) {
     buttons.unshift(
       actionButton(
         "Resume\u2026",
         open({
           title: `Resume trial ${trial.id}?`,
-          text: "A trial that was paused by a request goes on from its checkpoint, on the next free worker.",
+          text: "It goes on from its checkpoint, on the next free worker.",
           action: "resume_trial",
           trialId: trial.id,
           button: "Resume trial",
@@ -90,14 +93,15 @@ function stopDialog() {
 }
 
 function limitsDialog(store) {
-  const known = Object.fromEntries((store.experiment.limits ?? []).map(limit => [limit.name, limit.value]));
-  const inputs = CHANGEABLE_LIMITS.map(([name, text, range]) => [
-    name,
-    labelled(text, h("input", {type: "number", ...range, name, placeholder: known[name] ?? "no limit"})),
-  ]);
+  const known = Object.fromEntries((store.experiment.limits ?? []).map(limit => [limit.name, limit]));
+  const inputs = CHANGEABLE_LIMITS.map(([name, text, range, format]) => {
+    const limit = known[name],
+      used = limit ? ` (${format(limit.used)} of ${format(limit.value)} used)` : "";
+    return [name, labelled(`${text}${used}`, h("input", {type: "number", ...range, name, placeholder: limit?.value ?? "no limit"}))];
+  });
   return {
     title: "Change limits",
-    text: "Empty fields stay as they are. The new limits hold from now on, also after a resume.",
+    text: "Empty fields stay as they are. The new limits hold from now on, also after a resume; one that is used up already ends the experiment.",
     fields: inputs.map(([, field]) => field),
     action: "change_limits",
     button: "Change limits",
@@ -116,7 +120,7 @@ function limitsDialog(store) {
 }
 
 function workersDialog(store) {
-  const input = h("input", {type: "number", min: "1", step: "1", name: "n_workers", required: true});
+  const input = h("input", {type: "number", ...WHOLE, name: "n_workers", required: true});
   input.value = store.experiment.n_workers;
   return {
     title: "Change the number of workers",
@@ -154,7 +158,7 @@ function tryDialog(store) {
     ]);
   return {
     title: "Try a configuration",
-    text: "It starts on the next free worker, before the method's own suggestions. Empty fields take the default.",
+    text: "It starts on the next free worker, before the method's own suggestions. An empty field takes the default that it shows.",
     fields: [
       h(
         "div",
@@ -165,13 +169,14 @@ function tryDialog(store) {
     action: "try_config",
     button: "Try it",
     isRemarked: true,
-    read: form => ({
-      config: Object.fromEntries(
-        fields
-          .filter(([, , name]) => form.elements[name].value !== "")
-          .map(([dimension, , name]) => [dimension.name, spaceValue(dimension, form.elements[name].value)]),
-      ),
-    }),
+    read: form => {
+      const given = fields
+        .filter(([, , name]) => form.elements[name].value !== "")
+        .map(([dimension, , name]) => [dimension.name, spaceValue(dimension, form.elements[name].value)]);
+      // a request names one value at least; the tuner adds the other defaults
+      const [first] = fields;
+      return {config: Object.fromEntries(given.length ? given : [[first[0].name, first[0].default]])};
+    },
   };
 }
 
@@ -186,14 +191,21 @@ function spaceInput(dimension, value, name) {
     const select = h(
       "select",
       {name},
-      h("option", {value: ""}, "default"),
+      h("option", {value: ""}, `default: ${formatValue(dimension.default)}`),
       dimension.values.map((option, index) => h("option", {value: String(index)}, formatValue(option))),
     );
     select.value = String(dimension.values.findIndex(option => option === value));
     if (select.selectedIndex < 0) select.value = "";
     return select;
   }
-  const input = h("input", {type: "number", name, min: dimension.low, max: dimension.high, step: dimension.type === "int" ? "1" : "any"});
+  const input = h("input", {
+    type: "number",
+    name,
+    min: dimension.low,
+    max: dimension.high,
+    step: dimension.type === "int" ? "1" : "any",
+    placeholder: `default: ${formatNumber(dimension.default)}`,
+  });
   input.value = value ?? "";
   return input;
 }
@@ -206,12 +218,17 @@ function labelled(text, input) {
   return h("label", {class: "field"}, h("span", {}, text), input);
 }
 
-/** Ask, send, and show the answer; the dialog stays open after an error. */
-function openDialog(context, path, {title, text, fields = [], action, trialId = null, button, isDangerous, isRemarked, read}) {
+/** Ask, send, and show what the tuner did; the dialog stays open until it is closed. */
+function openDialog(context, store, path, {title, text, fields = [], action, trialId = null, button, isDangerous, isRemarked, read}) {
   const answer = h("p", {class: "answer", role: "status"}),
     submit = h("button", {type: "submit", class: isDangerous ? "danger" : "primary"}, button);
   const cancel = h("button", {type: "button", onclick: () => dialog.close()}, "Cancel");
   const remark = isRemarked ? labelled("Remark (optional)", h("input", {name: "reason", maxlength: "1000", autocomplete: "off"})) : null;
+  const say = (kind, words) => {
+    answer.className = `answer ${kind}`;
+    answer.textContent = words;
+    if (kind && !dialog.isConnected) context.announce(`${title} ${words}`, {isShown: true});
+  };
   const form = h(
     "form",
     {
@@ -219,26 +236,31 @@ function openDialog(context, path, {title, text, fields = [], action, trialId = 
       onsubmit: async event => {
         event.preventDefault();
         submit.disabled = true;
-        answer.className = "answer";
-        answer.textContent = "Sending\u2026";
+        say("", "Sending\u2026");
         try {
           const given = read?.(form) ?? {},
             reason = form.elements.reason?.value;
-          await context.source.post(`${path}/requests`, {
+          const {id} = await context.source.post(`${path}/requests`, {
             action,
             trial_id: trialId,
             arguments: reason ? {...given, reason} : given,
           });
-          answer.className = "answer good";
-          answer.textContent = "\u2713 Sent. The tuner takes it within about a second; Events shows what it did.";
-          submit.remove();
           cancel.textContent = "Close";
-          cancel.focus();
+          say("", "Waiting for the tuner\u2026");
+          const timer = setTimeout(() => say("", "Still waiting for the tuner\u2026 You may close this; the answer comes to Events."), SLOW_ANSWER_MS);
+          const found = await store.answer(id);
+          clearTimeout(timer);
+          if (found && !found.refusal) {
+            say("good", "\u2713 Done.");
+            submit.remove();
+            cancel.focus();
+            return;
+          }
+          say("bad", found ? `\u2715 Refused: ${found.refusal}.` : "\u2715 The tuner ended first. tunewright resume takes the request.");
         } catch (error) {
-          answer.className = "answer bad";
-          answer.textContent = `\u2715 ${error.message}`;
-          submit.disabled = false;
+          say("bad", `\u2715 ${error.message}`);
         }
+        submit.disabled = false;
       },
     },
     h("div", {}, h("h2", {}, title), h("p", {class: "small"}, text)),
@@ -247,7 +269,15 @@ function openDialog(context, path, {title, text, fields = [], action, trialId = 
     answer,
     h("div", {class: "buttons"}, cancel, submit),
   );
-  const dialog = h("dialog", {"aria-label": title, onclose: () => dialog.remove()}, form);
+  const opener = document.activeElement;
+  const dialog = h("dialog", {"aria-label": title, onclose: () => closeDialog(dialog, opener)}, form);
   document.body.append(dialog);
   dialog.showModal();
+}
+
+/** Remove a dialog; the focus returns to the button that opened it, or to the content if the button has gone. */
+function closeDialog(dialog, opener) {
+  dialog.remove();
+  if (opener?.isConnected) opener.focus();
+  else document.getElementById("main")?.focus({preventScroll: true});
 }

@@ -1,9 +1,10 @@
 // ECharts in the look of the page: one class for all charts, colours from the style sheet, no animation.
-import {h} from "./dom.js";
-import {formatDuration, formatNumber} from "./format.js";
+import {h, redraw, svg} from "./dom.js";
+import {formatBrief, formatDuration, formatTick, shortened} from "./format.js";
 
 /** Okabe and Ito's colours, as in the figures of `plot`; black is left out because it is no colour of a dark page. */
 export const PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"];
+export const DASHES = ["solid", "dashed", "dotted"];
 export const MARKERS = ["circle", "rect", "triangle", "diamond", "pin", "arrow", "roundRect"];
 /** From few to many: viridis, which stays ordered for colour-blind readers and in grey. */
 export const SCALE = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];
@@ -36,7 +37,7 @@ export function loadCharts() {
 
 /** A chart in a container; `build()` returns the option of ECharts for the present data. */
 export class Chart {
-  constructor(container, {label, height = 320, build, onclick, onready}) {
+  constructor(container, {label, height = 320, build, onclick, onready, onresize}) {
     this.build = build;
     this.element = h("div", {class: `chart h${height}`, role: "img", "aria-label": label});
     container.append(this.element);
@@ -50,7 +51,10 @@ export class Chart {
       this.instance = window.echarts.init(this.element, null, {renderer});
       if (onclick) this.instance.on("click", onclick);
       onready?.(this.instance);
-      this.sizes = new ResizeObserver(() => this.instance.resize({animation: {duration: 0}}));
+      this.sizes = new ResizeObserver(() => {
+        this.instance.resize({animation: {duration: 0}});
+        onresize?.();
+      });
       this.sizes.observe(this.element);
       this.draw();
     });
@@ -71,6 +75,17 @@ export class Chart {
       {...base, ...option},
       {replaceMerge: ["series", "xAxis", "yAxis", "grid", "parallelAxis", "visualMap"].filter(part => option[part])},
     );
+    for (const table of this.element.closest(".card")?.querySelectorAll("details.values[open]") ?? []) table.dispatchEvent(new Event("drawn"));
+  }
+
+  /** Give the chart a height in pixels. */
+  setHeight(height) {
+    if (this.element.style.height !== `${height}px`) this.element.style.height = `${height}px`;
+  }
+
+  /** Width of the chart in pixels. */
+  get width() {
+    return this.element.clientWidth;
   }
 
   dispose() {
@@ -97,21 +112,52 @@ export function axis(type, name, extra = {}) {
     axisLine: {lineStyle: {color: line}},
     axisTick: {show: false},
     splitLine: {show: type !== "category", lineStyle: {color: line, opacity: 0.7}},
-    axisLabel: {color: soft, hideOverlap: true, ...(type === "category" ? {} : {formatter: value => formatNumber(value, 4)}), ...axisLabel},
+    axisLabel: {color: soft, hideOverlap: true, ...(type === "category" ? {} : {formatter: formatTick}), ...axisLabel},
     ...rest,
   };
 }
 
-/** A time axis up to some seconds, with whole minutes and hours as marks. */
-export function timeAxis(name, end, extra = {}) {
-  const interval = TIME_STEPS.find(step => end / step <= 8);
-  return axis("value", name, {
-    min: 0,
-    scale: false,
-    ...(interval && end > 8 ? {interval} : {minInterval: 1}),
-    axisLabel: {formatter: formatDuration},
+/** A vertical axis: its name stands above it, so that the plot keeps its width. */
+export function upAxis(type, name, extra = {}) {
+  return axis(type, shortened(name, isNarrowPage() ? 24 : 44), {
+    nameLocation: "end",
+    nameGap: 10,
+    nameTextStyle: {color: themeColour("soft"), align: "left"},
     ...extra,
   });
+}
+
+/** Seconds between the marks of a time axis over some seconds: whole minutes, hours or days. */
+function timeStep(span) {
+  return TIME_STEPS.find(step => span / step <= 8) ?? 86400 * Math.ceil(span / 8 / 86400);
+}
+
+/** A time axis up to some seconds. */
+export function timeAxis(name, end, extra = {}) {
+  const begin = extra.min ?? 0;
+  return axis("value", name, {
+    min: 0,
+    max: end || 1,
+    scale: false,
+    ...timeMarks(begin, end || 1),
+    ...extra,
+  });
+}
+
+/** Marks and labels of a time axis at whole steps between two times. */
+export function timeMarks(begin, end) {
+  if (end - begin < 3) return {axisTick: {show: false, customValues: null}, axisLabel: {formatter: formatBrief, customValues: null}};
+  const step = timeStep(end - begin),
+    first = Math.ceil(begin / step),
+    customValues = Array.from({length: Math.floor(end / step) - first + 1}, (_, i) => (first + i) * step);
+  return {axisTick: {show: false, customValues}, axisLabel: {formatter: formatDuration, customValues}};
+}
+
+/** An axis of whole numbers, such as the resource; one value alone has room at both sides. */
+export function countAxis(name, values) {
+  const low = values.reduce((a, b) => Math.min(a, b), Infinity),
+    high = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  return axis("value", name, {minInterval: 1, ...(low < high ? {min: low, max: high} : {min: low - 1, max: high + 1})});
 }
 
 /** Margins of a plot; room for labels and names is added. */
@@ -133,26 +179,55 @@ export function tooltip(formatter, extra = {}) {
   };
 }
 
-/** A legend above the plot, which scrolls if it is long. */
-export function legend(extra = {}) {
-  const ink = themeColour("ink");
-  return {
-    type: "scroll",
-    top: 0,
-    left: 0,
-    itemWidth: 16,
-    itemHeight: 8,
-    textStyle: {color: ink},
-    pageTextStyle: {color: ink},
-    pageIconColor: themeColour("link"),
-    ...extra,
-  };
+const KEY_DASHES = {solid: "none", dashed: "5 3", dotted: "1.5 2.5"};
+
+/**
+ * The legend above a chart: a line of elements that breaks where the page is narrow. An entry is `{name, colour, dash, isPoint, href}`;
+ * entries without a link are buttons that hide and show their series, which needs `legend: hiddenLegend(entries)` in the option.
+ */
+export function drawLegend(element, entries, chart) {
+  redraw(element, entries, () =>
+    entries.map(entry => {
+      const swatch = svg("svg", {width: 20, height: 10, "aria-hidden": "true"}, [
+        entry.isPoint
+          ? svg("circle", {cx: 10, cy: 5, r: 4, fill: entry.colour})
+          : svg("line", {x1: 0, x2: 20, y1: 5, y2: 5, stroke: entry.colour, "stroke-width": 3, "stroke-dasharray": KEY_DASHES[entry.dash ?? "solid"]}),
+      ]);
+      if (entry.href) return h("li", {}, h("a", {href: entry.href}, swatch, entry.name));
+      const button = h(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": "true",
+          title: "Hide or show",
+          onclick: () => {
+            const isShown = button.getAttribute("aria-pressed") !== "true";
+            button.setAttribute("aria-pressed", String(isShown));
+            chart().instance?.dispatchAction({type: isShown ? "legendSelect" : "legendUnSelect", name: entry.name});
+          },
+        },
+        swatch,
+        entry.name,
+      );
+      return h("li", {}, button);
+    }),
+  );
+}
+
+/** The part of ECharts that hides and shows series, without its drawing. */
+export function hiddenLegend(entries) {
+  return {show: false, data: entries.map(({name}) => name)};
 }
 
 /** Kind of axis for a hyperparameter. */
 export function axisType(dimension) {
   if (dimension.type === "choice" || dimension.type === "ordinal") return "category";
   return dimension.log ? "log" : "value";
+}
+
+/** Whether the page is as narrow as a phone at present. */
+export function isNarrowPage() {
+  return document.documentElement.clientWidth < 600;
 }
 
 /** Whether the page is dark at present. */
@@ -162,7 +237,7 @@ export function isDarkPage() {
 
 /** Colours from the worst to the best value; the best has the strongest contrast to the page. */
 export function worstToBest() {
-  return isDarkPage() ? SCALE.slice(1) : SCALE.slice(0, -1).reverse();
+  return isDarkPage() ? SCALE.slice(2) : SCALE.slice(0, -2).reverse();
 }
 
 /** At most `most` rows: the first half of it, and an even sample of the others. */

@@ -1,15 +1,16 @@
 // Contour: an estimated surface of the metric over two hyperparameters, with the trials on it.
 import {h, card, choice, emptyNote, foldedTable} from "./dom.js";
 import {formatNumber, formatValue, shortened, toNumber} from "./format.js";
-import {Chart, SCALE, axis, plotGrid, themeColour, tooltip} from "./charts.js";
+import {Chart, SCALE, axis, isDarkPage, isNarrowPage, plotGrid, themeColour, tooltip, upAxis} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
-const CONTOUR_LEVELS = 12;
+const CONTOUR_LEVELS = 12,
+  LEAST_TRIALS = 5;
 
 export const contourView = {
   title: "Contour",
 
-  async render(container, context) {
+  render(container, context) {
     this.context = context;
     this.store = context.store;
     const names = this.store.tuned().map(({name}) => name),
@@ -18,9 +19,11 @@ export const contourView = {
       x: names.includes(query.x) ? query.x : names[0],
       y: names.includes(query.y) ? query.y : names.find(name => name !== (query.x ?? names[0])),
     };
-    this.empty = emptyNote("");
+    this.empty = emptyNote("Estimating\u2026");
     this.frame = h("div", {});
     this.text = h("p", {class: "small"});
+    this.again = h("button", {type: "button", onclick: () => this.read()}, "Estimate again");
+    this.again.hidden = context.source.isFrozen;
     if (names.length < 2) {
       container.append(
         card("Contour", null, emptyNote("A contour needs two hyperparameters; this experiment tunes one. Slices shows it.")),
@@ -34,8 +37,8 @@ export const contourView = {
     };
     const options = names.map(name => [name, shortened(name, 40)]);
     const holder = card(
-      "Contour",
-      [choice("Horizontal", options, this.axes.x, change("x")), choice("Vertical", options, this.axes.y, change("y"))],
+      `Contour of ${shortened(this.store.metric.name, 60)}`,
+      [choice("Horizontal", options, this.axes.x, change("x")), choice("Vertical", options, this.axes.y, change("y")), this.again],
       this.frame,
       this.text,
       this.empty,
@@ -55,7 +58,7 @@ export const contourView = {
         () => (this.document?.points ?? []).map(([x, y, value, id]) => [formatValue(x), formatValue(y), formatNumber(value), String(id)]),
       ),
     );
-    await this.read();
+    this.read();
   },
 
   async read() {
@@ -63,7 +66,8 @@ export const contourView = {
       path = `${this.context.path}/contour?x=${encodeURIComponent(this.axes.x)}&y=${encodeURIComponent(this.axes.y)}`;
     let found;
     try {
-      found = this.store.hasResults ? await this.context.source.get(path) : {};
+      const isKnown = this.axes.x !== this.axes.y && this.store.ranked().length >= LEAST_TRIALS;
+      found = isKnown ? await this.context.source.get(path) : {};
     } catch (error) {
       found = {error: error.message};
     }
@@ -74,7 +78,7 @@ export const contourView = {
     this.empty.textContent =
       this.axes.x === this.axes.y
         ? "Choose two different hyperparameters."
-        : (found.error ?? "Too few trials with a value yet: the surface appears when it can be estimated.");
+        : (found.error ?? this.store.nothingYet(`A contour needs ${LEAST_TRIALS} trials with a value.`));
     this.text.textContent = found.text ?? "";
     this.chart.draw();
   },
@@ -85,7 +89,8 @@ export const contourView = {
       low = Math.min(...known),
       high = Math.max(...known),
       isLow = this.store.order()(0, 1) < 0;
-    const colours = isLow ? [...SCALE].reverse() : SCALE,
+    // the best has the strongest contrast to the page, as in the other views
+    const colours = isLow === isDarkPage() ? [...SCALE].reverse() : SCALE,
       [isAcross, isUp] = [x, y].map(values => !isCategory(values));
     const image = surfaceImage(z, colours, low, high, isAcross, isUp);
     const side = (isNumeric, values) =>
@@ -93,9 +98,9 @@ export const contourView = {
     const type = (isNumeric, isLog) => (isNumeric ? (isLog ? "log" : "value") : "category");
     const name = text => shortened(text, 48);
     return {
-      grid: plotGrid({right: 16, bottom: 44}),
+      grid: plotGrid({right: 16, top: 4, bottom: 44}),
       xAxis: axis(type(isAcross, isLogX), name(this.axes.x), {...side(isAcross, x), splitLine: {show: false}}),
-      yAxis: axis(type(isUp, isLogY), name(this.axes.y), {...side(isUp, y), nameGap: 56, splitLine: {show: false}}),
+      yAxis: upAxis(type(isUp, isLogY), this.axes.y, {...side(isUp, y), splitLine: {show: false}}),
       tooltip: tooltip(point => `trial ${point.value[3]}: ${formatNumber(point.value[2])}`, {trigger: "item"}),
       visualMap: {
         type: "continuous",
@@ -106,9 +111,9 @@ export const contourView = {
         left: "center",
         bottom: 0,
         itemWidth: 12,
-        itemHeight: 180,
+        itemHeight: isNarrowPage() ? 100 : 180,
         inRange: {color: colours},
-        text: [formatNumber(high, 4), formatNumber(low, 4)],
+        text: [`${formatNumber(high, 4)}${isLow ? "" : " (best)"}`, `${formatNumber(low, 4)}${isLow ? " (best)" : ""}`],
         textStyle: {color: themeColour("soft")},
       },
       series: [
@@ -127,8 +132,13 @@ export const contourView = {
           id: "trials",
           type: "scatter",
           data: points.map(([px, py, value, id]) => [isAcross ? px : formatValue(px), isUp ? py : formatValue(py), value, id]),
-          symbolSize: points.length > 400 ? 4 : 7,
-          itemStyle: {color: "#ffffff", borderColor: "#1b2530", borderWidth: 1, opacity: 0.85},
+          symbolSize: points.length > 1000 ? 3 : points.length > 400 ? 4 : 7,
+          itemStyle: {
+            color: "#ffffff",
+            borderColor: "#1b2530",
+            borderWidth: points.length > 1000 ? 0.5 : 1,
+            opacity: points.length > 1000 ? 0.6 : 0.85,
+          },
           z: 5,
         },
       ],

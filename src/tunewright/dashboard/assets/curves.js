@@ -1,7 +1,7 @@
 // Learning curves: the best few in colour, all others as a grey ground; rungs as vertical lines.
 import {h, card, choice, emptyNote, foldedTable, switcher} from "./dom.js";
 import {formatNumber, plural, toNumber} from "./format.js";
-import {Chart, PALETTE, axis, legend, plotGrid, themeColour, timeAxis} from "./charts.js";
+import {Chart, DASHES, PALETTE, countAxis, drawLegend, plotGrid, themeColour, timeAxis, upAxis} from "./charts.js";
 import {experimentAddress} from "./list.js";
 import {sampledText} from "./overview.js";
 import {TRIAL_STATUSES} from "./trials.js";
@@ -68,10 +68,11 @@ export const curvesView = {
       ),
     ];
     this.frame = h("div", {});
+    this.keys = h("ul", {class: "legend", "aria-label": "Trials in colour"});
     this.readout = h("p", {class: "readout"});
     this.text = h("p", {class: "small"});
-    this.empty = emptyNote("No curve yet. Each trial draws one as it reports its metric.");
-    const holder = card("Learning curves", controls, this.frame, this.readout, this.text, this.empty);
+    this.empty = emptyNote("");
+    const holder = card("Learning curves", controls, this.keys, this.frame, this.readout, this.text, this.empty);
     container.append(holder);
     this.chart = new Chart(this.frame, {
       label: `Learning curves of ${this.set.metric}`,
@@ -87,7 +88,7 @@ export const curvesView = {
             const trial = this.store.trials.get(id);
             return [
               String(id),
-              trial?.status ?? "",
+              trial ? this.store.statusOf(trial) : "",
               formatNumber(trial?.best),
               String(curve.resource.at(-1)),
               (curve.values[this.set.metric] ?? [])
@@ -110,9 +111,13 @@ export const curvesView = {
       return values.length ? values.reduce((a, b) => (order(a, b) <= 0 ? a : b)) : NaN;
     };
     const found = [...this.store.curves]
-      .filter(([id]) => !this.set.status || this.store.trials.get(id)?.status === this.set.status)
+      .filter(([id]) => !this.set.status || this.hasStatus(this.store.trials.get(id)))
       .map(row => [...row, end(row[1])]);
     return found.sort((a, b) => Number.isNaN(a[2]) - Number.isNaN(b[2]) || order(a[2], b[2]) || a[0] - b[0]);
+  },
+
+  hasStatus(trial) {
+    return trial !== undefined && this.store.statusOf(trial) === this.set.status;
   },
 
   option() {
@@ -128,12 +133,20 @@ export const curvesView = {
     }
     const rungs = by === "resource" ? (this.store.experiment.rungs ?? []).filter(rung => rung > 0) : [];
     const line = {type: "line", symbol: "none", animation: false, silent: true};
+    drawLegend(
+      this.keys,
+      top.map(([id], index) => ({
+        name: `trial ${id}`,
+        colour: PALETTE[index % PALETTE.length],
+        dash: DASHES[Math.floor(index / PALETTE.length) % DASHES.length],
+        href: experimentAddress(this.context.tag, this.context.name, `trials/${id}`),
+      })),
+    );
+    const drawn = [...top, ...others].flatMap(([, curve]) => (curve.resource.length ? [curve.resource[0], curve.resource.at(-1)] : []));
     return {
-      legend: top.length ? legend() : {show: false},
-      grid: plotGrid({top: (top.length ? 34 : 12) + (rungs.length ? 16 : 0)}),
-      xAxis:
-        by === "time" ? timeAxis("time", this.store.time) : axis("value", this.store.experiment.resource, {min: "dataMin", max: "dataMax"}),
-      yAxis: axis(scale === "log" ? "log" : "value", metric.length > 50 ? "" : metric, {nameGap: 52}),
+      grid: plotGrid({top: 4}),
+      xAxis: by === "time" ? timeAxis("time", this.store.time) : countAxis(this.store.experiment.resource, drawn.length ? drawn : [0, 1]),
+      yAxis: upAxis(scale === "log" ? "log" : "value", metric, rungs.length ? {nameGap: 26} : {}),
       series: [
         {
           ...line,
@@ -163,7 +176,7 @@ export const curvesView = {
           lineStyle: {
             color: PALETTE[index % PALETTE.length],
             width: 2,
-            type: ["solid", "dashed", "dotted"][Math.floor(index / PALETTE.length) % 3],
+            type: DASHES[Math.floor(index / PALETTE.length) % DASHES.length],
           },
           data: curve[by].map((x, i) => [x, toNumber((curve.values[metric] ?? [])[i])]),
         })),
@@ -203,8 +216,9 @@ export const curvesView = {
 
   draw() {
     const isEmpty = !this.store.curves.size;
-    for (const part of [this.frame, this.readout, this.text]) part.hidden = isEmpty;
+    for (const part of [this.keys, this.frame, this.readout, this.text]) part.hidden = isEmpty;
     this.empty.hidden = !isEmpty;
+    this.empty.textContent = this.store.nothingYet("No curve yet. Each trial draws one as it reports its metric.");
     if (isEmpty) return;
     this.chart.draw();
     const n = this.select().length;

@@ -1,5 +1,7 @@
 // Elements of the page. Texts become text nodes only, so that no text of a script is ever read as HTML.
 
+const MOST_FOLDED_ROWS = 200;
+
 /** Create an element. `on...` attributes are listeners; null, undefined and false leave an attribute out. */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -15,6 +17,47 @@ export function h(tag, attributes = {}, ...children) {
 /** Change a text only if it differs: selections and screen readers are left alone. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
+}
+
+/** Build the children of an element anew only if the facts behind them changed: focus, selections and pressed buttons stay. */
+export function redraw(element, facts, build) {
+  const signature = JSON.stringify(facts);
+  if (element.dataset.signature === signature) return;
+  element.dataset.signature = signature;
+  const focused = element.contains(document.activeElement) ? document.activeElement.textContent : null;
+  element.replaceChildren(...[build()].flat().filter(child => child !== null && child !== undefined && child !== ""));
+  if (focused === null) return;
+  const places = [...element.querySelectorAll("a, button")];
+  (places.find(place => place.textContent === focused) ?? places[0])?.focus({preventScroll: true});
+}
+
+/** Create an element of an SVG. */
+export function svg(tag, attributes, children = []) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** A text of any length in two lines; the button shows all of it. */
+export function clampedText(text, className = "", most = 160) {
+  if (text.length < most) return [h("span", {class: className || null}, text)];
+  const body = h("span", {class: `clamp ${className}`}, text);
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "link",
+      "aria-expanded": "false",
+      onclick: () => {
+        const isOpen = body.classList.toggle("open");
+        button.setAttribute("aria-expanded", String(isOpen));
+        button.textContent = isOpen ? "Show less" : "Show all";
+      },
+    },
+    "Show all",
+  );
+  return [body, button];
 }
 
 /** A card with a heading, and controls at its right. */
@@ -141,49 +184,39 @@ export function facts(pairs) {
   return list;
 }
 
-/** The text alternative of a chart: a folded table, built when it is opened. */
+/** The text alternative of a chart: a folded table, built when it is opened, and again at each drawing of the chart. */
 export function foldedTable(head, rows) {
   const body = h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Values of the chart"});
-  const details = h(
-    "details",
-    {
-      class: "values",
-      ontoggle: () => {
-        if (!details.open) return;
-        const found = rows();
-        body.replaceChildren(
-          found.length
-            ? h(
-                "table",
-                {},
-                h(
-                  "thead",
-                  {},
-                  h(
-                    "tr",
-                    {},
-                    head().map(text => h("th", {scope: "col"}, text)),
-                  ),
-                ),
-                h(
-                  "tbody",
-                  {},
-                  found.slice(0, 200).map(row =>
-                    h(
-                      "tr",
-                      {},
-                      row.map(text => h("td", {}, text)),
-                    ),
-                  ),
-                ),
-              )
-            : emptyNote("No values yet."),
-          found.length > 200 ? h("p", {class: "small"}, `The first 200 of ${found.length} rows.`) : "",
-        );
-      },
-    },
-    h("summary", {}, "Values as a table"),
-    body,
-  );
+  const draw = () => {
+    if (!details.open) return;
+    const found = rows(),
+      shown = found.slice(0, MOST_FOLDED_ROWS),
+      titles = head();
+    redraw(body, [titles, shown, found.length], () => [
+      shown.length ? plainTable(titles, shown) : emptyNote("No values yet."),
+      found.length > shown.length ? h("p", {class: "small"}, `The first ${shown.length} of ${found.length.toLocaleString("en-US")} rows.`) : "",
+    ]);
+  };
+  const details = h("details", {class: "values", ontoggle: draw, ondrawn: draw}, h("summary", {}, "Values as a table"), body);
   return details;
+}
+
+/** A table of texts. */
+function plainTable(titles, rows) {
+  const line = (tag, texts, attributes = {}) =>
+    h(
+      "tr",
+      {},
+      texts.map(text => h(tag, attributes, text)),
+    );
+  return h(
+    "table",
+    {},
+    h("thead", {}, line("th", titles, {scope: "col"})),
+    h(
+      "tbody",
+      {},
+      rows.map(row => line("td", row)),
+    ),
+  );
 }

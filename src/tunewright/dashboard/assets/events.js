@@ -1,6 +1,6 @@
 // Events of the tuner and of the service: sessions, requests, failures, throttling, retries, interruptions, notes.
-import {h, choice} from "./dom.js";
-import {formatCount, formatDuration, formatWall} from "./format.js";
+import {h, choice, clampedText, setText} from "./dom.js";
+import {formatDuration, formatWall, plural} from "./format.js";
 import {experimentAddress} from "./list.js";
 import {DataTable} from "./table.js";
 
@@ -25,7 +25,7 @@ export const eventsView = {
     this.store = context.store;
     this.kind = context.route.query.kind ?? "";
     this.count = h("p", {class: "small", role: "status"});
-    const frame = h("section", {class: "card flush", "aria-label": "Events"});
+    const frame = h("section", {class: "card flush"});
     container.append(
       h(
         "div",
@@ -44,7 +44,9 @@ export const eventsView = {
       label: "Events",
       rows: () => this.shown(),
       pageSize: 100,
-      empty: "No event of this kind. Starts, requests, failures, throttled and retried calls are listed here.",
+      kind: "cards",
+      empty: () =>
+        this.kind ? `No event of the kind "${this.kind}".` : "No event yet. Sessions, requests, failures, throttled and retried calls are listed here.",
       columns: [
         {title: "Time", isNumber: true, text: row => formatDuration(row.time)},
         {
@@ -69,7 +71,7 @@ export const eventsView = {
               cell.append(h("a", {href: experimentAddress(context.tag, context.name, `trials/${row.trial_id}`)}, String(row.trial_id)));
           },
         },
-        {title: "Event", isLong: true, text: row => row.text},
+        {title: "Event", isWide: true, text: row => row.text, fill: (cell, row) => cell.append(...clampedText(row.text, "", 300))},
         {title: "Date", text: row => formatWall(row.wall)},
       ],
     });
@@ -83,8 +85,8 @@ export const eventsView = {
 
   draw() {
     this.table.draw();
-    const n = this.shown().length;
-    this.count.textContent = n === 1 ? "1 event" : `${formatCount(n)} events, latest first`;
+    const {n} = this.table;
+    setText(this.count, n > 1 ? `${plural(n, "event")}, latest first` : plural(n, "event"));
   },
 
   update(change) {

@@ -1,6 +1,6 @@
 // The page of one experiment: head, tabs, and one view below; the store behind it lives as long as the page.
 import {loadCharts} from "./charts.js";
-import {h, setText, statusPill, emptyNote} from "./dom.js";
+import {h, clampedText, redraw, setText, statusPill, emptyNote} from "./dom.js";
 import {formatDuration, formatNumber, plural} from "./format.js";
 import {experimentAddress, progressBar} from "./list.js";
 import {ExperimentFollower, Redraw} from "./store.js";
@@ -44,7 +44,10 @@ export class ExperimentPage {
     Object.assign(this, {container, context, tag, name, view: null});
     this.follower = new ExperimentFollower(context.source, tag, name, {
       onchange: change => this.redraw.request(change),
-      onstate: context.onstate,
+      onstate: state => {
+        context.onstate(state);
+        if (state === "live" && this.failed) this.show(this.failed);
+      },
       ongone: () => this.showGone(),
     });
     this.redraw = new Redraw(change => this.update(change));
@@ -61,10 +64,11 @@ export class ExperimentPage {
     this.note = h("p", {class: "note"});
     this.gone = h("div", {class: "warning", role: "alert", hidden: true});
     this.control = h("div", {class: "actions"});
-    this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"});
+    this.tabs = h("nav", {class: "tabs", "aria-label": "Views of the experiment"}, this.tabLinks());
     this.content = h("div", {class: "view"});
     this.bestValue = this.store.best.at(-1)?.value;
     this.container.replaceChildren(
+      this.gone,
       h(
         "nav",
         {class: "crumbs", "aria-label": "Path"},
@@ -72,7 +76,6 @@ export class ExperimentPage {
           ? [this.tag]
           : [h("a", {href: "#/"}, "Experiments"), " / ", h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag)]),
       ),
-      this.gone,
       h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status),
       this.facts,
       this.note,
@@ -87,6 +90,7 @@ export class ExperimentPage {
   /** Show a view; views of one experiment share its store. */
   async show(route) {
     this.view?.dispose();
+    this.failed = null;
     const definition = viewOf(route);
     this.drawTabs(route.view in EXPERIMENT_VIEWS ? route.view : "overview");
     const content = h("div", {class: "stack"});
@@ -103,32 +107,34 @@ export class ExperimentPage {
       loading.remove();
     } catch (error) {
       loading.remove();
-      if (this.view === view) content.replaceChildren(emptyNote(error.message));
+      if (this.view !== view) return;
+      content.replaceChildren(emptyNote(error.message));
+      if (error.status === 0) this.failed = route; // the server did not answer: it is asked again once it does
       if (error.status === undefined) throw error;
     }
   }
 
+  tabLinks() {
+    return Object.entries(EXPERIMENT_VIEWS).map(([key, view]) =>
+      h("a", {href: experimentAddress(this.tag, this.name, key), "data-view": key}, view.title),
+    );
+  }
+
+  /** Mark the tab of the present view; the links stay, and so does the focus. */
   drawTabs(current) {
     const isSeveral = this.store.experiment.metrics.length > 1;
-    const shown = Object.entries(EXPERIMENT_VIEWS).filter(([key]) => key !== "pareto" || isSeveral || current === "pareto");
-    this.tabs.replaceChildren(
-      ...shown.map(([key, view]) =>
-        h(
-          "a",
-          {
-            href: experimentAddress(this.tag, this.name, key),
-            "aria-current": key === current ? "page" : null,
-          },
-          view.title,
-        ),
-      ),
-    );
-    this.tabs.querySelector("[aria-current]")?.scrollIntoView({block: "nearest", inline: "nearest"});
+    for (const link of this.tabs.children) {
+      const key = link.dataset.view;
+      link.hidden = key === "pareto" && !isSeveral && current !== key;
+      if (key === current) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+      if (key === current) this.tabs.scrollLeft = link.offsetLeft - (this.tabs.clientWidth - link.clientWidth) / 2;
+    }
   }
 
   drawHead() {
     const {experiment, totals} = this.store;
-    this.status.replaceChildren(statusPill(experiment.status));
+    redraw(this.status, experiment.status, () => statusPill(experiment.status));
     setText(
       this.facts,
       [
@@ -142,9 +148,10 @@ export class ExperimentPage {
         .filter(Boolean)
         .join("  \u00B7  "),
     );
-    setText(this.note, experiment.note ?? "");
+    redraw(this.note, experiment.note ?? "", () => clampedText(experiment.note ?? ""));
     this.note.hidden = !experiment.note;
-    this.progress.replaceChildren(progressBar(experiment.progress, experiment.progress_text));
+    const {progress, progress_text: progressText} = experiment;
+    redraw(this.progress, [progress, progressText], () => progressBar(progress, progressText));
     this.drawControl(experiment);
   }
 
@@ -159,6 +166,7 @@ export class ExperimentPage {
 
   update(change) {
     if (change.has("experiment", "totals")) this.drawHead();
+    if (change.kinds.has("status")) this.context.announce(`The experiment is ${this.store.experiment.status}`);
     const best = this.store.best.at(-1);
     if (best && best.value !== this.bestValue) {
       this.bestValue = best.value;

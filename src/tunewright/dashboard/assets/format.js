@@ -34,7 +34,7 @@ export function formatValue(value) {
 /** Format seconds as "75 s", "12:05" (minutes) or "3:02:05" (hours). */
 export function formatDuration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "-";
-  if (seconds < 100) return `${Math.round(seconds)} s`;
+  if (seconds < 100) return `${Math.round(seconds)}\u00A0s`;
   const whole = Math.round(seconds),
     hours = Math.floor(whole / 3600);
   const minutes = Math.floor(whole / 60) % 60,
@@ -45,14 +45,14 @@ export function formatDuration(seconds) {
 /** Format short times, as those of decisions, with their unit. */
 export function formatBrief(seconds) {
   if (seconds === null || seconds === undefined) return "-";
-  return seconds < 1 ? `${formatNumber(seconds * 1000, 3)} ms` : seconds < 100 ? `${formatNumber(seconds, 3)} s` : formatDuration(seconds);
+  return seconds < 1 ? `${formatNumber(seconds * 1000, 3)}\u00A0ms` : seconds < 100 ? `${formatNumber(seconds, 3)}\u00A0s` : formatDuration(seconds);
 }
 
-/** Format dollars. */
-export function formatMoney(value) {
-  return value === null || value === undefined
-    ? "-"
-    : `$${value.toLocaleString("en-US", {minimumFractionDigits: value && value < 0.1 ? 4 : 2, maximumFractionDigits: value < 0.1 ? 4 : 2})}`;
+/** Format dollars: with cents, small ones with four digits; `scale` is the largest of those that are shown together. */
+export function formatMoney(value, scale = value) {
+  if (value === null || value === undefined) return "-";
+  const digits = scale && scale < 0.1 ? 4 : 2;
+  return `$${value.toLocaleString("en-US", {minimumFractionDigits: digits, maximumFractionDigits: digits})}`;
 }
 
 /** Format a count, with commas. */
@@ -65,9 +65,14 @@ export function plural(n, noun) {
   return `${formatCount(n)} ${n === 1 ? noun : `${noun}s`}`;
 }
 
-/** Format a share, as "40 %". */
+/** Format a share, as "40 %"; the space does not break. */
 export function formatShare(share) {
-  return share === null || share === undefined ? "-" : `${Math.round(share * 100)} %`;
+  return share === null || share === undefined ? "-" : `${Math.round(share * 100)}\u00A0%`;
+}
+
+/** Format the mark of an axis: whole numbers with commas, others with four digits. */
+export function formatTick(value) {
+  return Number.isInteger(value) && Math.abs(value) < 1e6 ? formatCount(value) : formatNumber(value, 4);
 }
 
 /** Format seconds since 1970 as local date and time. */

@@ -1,6 +1,6 @@
 // All experiments: one row each, with search, filters and sorting in the address.
-import {h, choice, fillChoice, statusPill, emptyNote} from "./dom.js";
-import {formatCount, formatMoney, formatNumber, formatWall} from "./format.js";
+import {h, choice, clampedText, fillChoice, setText, statusPill} from "./dom.js";
+import {formatCount, formatMoney, formatNumber, formatShare, formatWall, plural} from "./format.js";
 import {DataTable} from "./table.js";
 import {Change, Redraw} from "./store.js";
 
@@ -25,7 +25,7 @@ export function progressBar(share, text) {
   return h(
     "div",
     {class: "progress"},
-    h("progress", {max: "1", value: share, "aria-label": `Progress: ${text || `${Math.round(share * 100)} %`}`}),
+    h("progress", {max: "1", value: share, "aria-label": `Progress: ${[formatShare(share), text].filter(Boolean).join(", ")}`}),
     h("span", {class: "small"}, text),
   );
 }
@@ -42,6 +42,7 @@ export const listView = {
     this.search = h("input", {
       type: "search",
       placeholder: "Search ( / )",
+      maxlength: "500",
       "aria-label": "Search experiments",
       oninput: () => this.filter("q", this.search.value),
     });
@@ -63,16 +64,18 @@ export const listView = {
       ),
       h("div", {class: "between"}, this.count, this.compare),
     );
-    const frame = h("section", {class: "card flush", "aria-label": "Experiments"});
+    const frame = h("section", {class: "card flush"});
     container.append(frame);
-    this.welcome = emptyNote("No experiments yet. `tunewright tune` starts one, and it appears here.");
     this.table = new DataTable(frame, {
       label: "Experiments",
       columns: listColumns(),
       rows: () => this.shown(),
       pageSize: 100,
       kind: "cards",
-      empty: "No experiment matches. Clear the search or a filter.",
+      empty: () =>
+        this.rows.size
+          ? "No experiment matches. Clear the search or a filter."
+          : "No experiments yet. tunewright tune starts one, and it appears here.",
     });
     this.draw();
     this.redraw = new Redraw(() => this.draw());
@@ -122,10 +125,8 @@ export const listView = {
       this.choices[key].hidden = values.length < 2 && !this.filters[key];
     }
     const shown = this.shown();
-    this.count.textContent =
-      shown.length === this.rows.size
-        ? `${formatCount(this.rows.size)} in all`
-        : `${formatCount(shown.length)} of ${formatCount(this.rows.size)}`;
+    const all = plural(this.rows.size, "experiment");
+    setText(this.count, shown.length === this.rows.size ? all : `${formatCount(shown.length)} of ${all}`);
     const tags = new Map();
     for (const row of shown) tags.set(row.tag, (tags.get(row.tag) ?? 0) + 1);
     const compared = [...tags]
@@ -143,7 +144,6 @@ export const listView = {
       );
     }
     this.table.draw();
-    if (!this.rows.size) this.table.empty.textContent = this.welcome.textContent;
   },
 
   update() {},
@@ -169,7 +169,7 @@ function listColumns() {
         cell.append(
           h("a", {href: experimentAddress(row.tag, row.name), class: "name"}, row.name),
           h("span", {class: "small block"}, row.tag),
-          row.note ? h("span", {class: "note block"}, row.note) : "",
+          ...(row.note ? clampedText(row.note, "note block") : []),
         ),
     },
     {title: "Status", text: row => row.status, fill: (cell, row) => cell.append(statusPill(row.status))},
@@ -207,7 +207,7 @@ function listColumns() {
           h(
             "span",
             {class: "small block"},
-            [row.n_running ? `${row.n_running} running` : "", row.n_failed ? `${row.n_failed} failed` : ""].filter(Boolean).join(", "),
+            [row.n_running ? `${formatCount(row.n_running)} running` : "", row.n_failed ? `${formatCount(row.n_failed)} failed` : ""].filter(Boolean).join(", "),
           ),
         ),
     },

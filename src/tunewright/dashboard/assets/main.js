@@ -6,6 +6,11 @@ import {listView} from "./list.js";
 import {compareView} from "./compare.js";
 import {ExperimentPage} from "./experiment.js";
 
+const QUERY_MS = 120,
+  SCROLL_MS = 100,
+  TOAST_MS = 8000,
+  TOP_HEIGHT = 60;
+
 /** Read an address: the parts of its path and its query. */
 function readAddress(fragment) {
   const [path, query = ""] = fragment.replace(/^#/, "").split("?");
@@ -32,6 +37,8 @@ class DashboardPage {
     this.experiment = null;
     this.main = h("main", {id: "main", tabindex: "-1"});
     this.live = h("div", {class: "off-screen", "aria-live": "polite", role: "status"});
+    this.toast = h("p", {class: "toast", "aria-hidden": "true"}); // what it shows is said by the live region
+    this.toast.hidden = true;
     this.connection = h("span", {class: "connection", role: "status"});
     this.scheme = h("button", {type: "button", class: "quiet", onclick: () => this.turnScheme()});
     const skip = h("button", {type: "button", class: "skip", onclick: () => this.main.focus()}, "Skip to content");
@@ -43,18 +50,47 @@ class DashboardPage {
         h("header", {class: "top"}, brand, h("div", {class: "spread"}), this.connection, this.scheme),
         this.main,
         this.live,
+        this.toast,
       );
     this.setScheme(readScheme());
     this.showState(source.isFrozen ? "frozen" : "connecting");
+    history.scrollRestoration = "manual";
+    this.scrollTo = history.state?.scroll ?? null;
+    addEventListener("popstate", event => this.remember(event.state));
     addEventListener("hashchange", () => this.route());
+    addEventListener("scroll", () => this.keepScroll(), {passive: true});
     document.addEventListener("keydown", event => this.onkey(event));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event("scheme")));
     if (source.isFrozen && !location.hash) history.replaceState(null, "", source.start);
     this.route();
   }
 
-  /** Show the view of the present address. */
+  /** Take the place of a page that is gone back to; a new page begins at its top. */
+  remember(state) {
+    clearTimeout(this.scrollTimer);
+    clearTimeout(this.queryTimer);
+    this.scrollTo = state?.scroll ?? null;
+  }
+
+  keepScroll() {
+    clearTimeout(this.scrollTimer);
+    this.scrollTimer = setTimeout(() => history.replaceState({scroll: Math.round(scrollY)}, ""), SCROLL_MS);
+  }
+
+  /** Show the view of the present address; scroll to its place, and put the focus there if its element has gone. */
   async route() {
+    const kept = this.scrollTo,
+      tabs = this.main.querySelector(".tabs");
+    this.scrollTo = null;
+    await this.showRoute();
+    const top = tabs?.isConnected ? tabs.getBoundingClientRect().top + scrollY - TOP_HEIGHT : 0;
+    scrollTo(0, kept ?? Math.min(scrollY, Math.max(0, top)));
+    if (document.activeElement === document.body && this.hasShown) this.main.focus({preventScroll: true});
+    this.hasShown = true;
+  }
+
+  async showRoute() {
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
     const route = readAddress(location.hash);
     const isSame = route.kind === "e" && this.experiment?.tag === route.tag && this.experiment?.name === route.name;
     if (isSame) return this.experiment.isOpen ? this.experiment.show(route) : undefined; // else it is shown once it is open
@@ -82,7 +118,11 @@ class DashboardPage {
       if (this.turn !== turn) return;
       this.experiment?.close();
       this.experiment = null;
-      container.replaceChildren(emptyNote(error.message), h("p", {class: "center"}, h("a", {href: "#/"}, "All experiments")));
+      container.replaceChildren(emptyNote(error.message), h(
+        "p",
+        {class: "center"},
+        error.status === 0 ? h("button", {type: "button", onclick: () => this.route()}, "Try again") : h("a", {href: "#/"}, "All experiments"),
+      ));
       if (error.status === undefined) throw error;
     }
   }
@@ -92,16 +132,32 @@ class DashboardPage {
     return {
       route,
       source: this.source,
-      announce: text => {
+      announce: (text, {isShown = false} = {}) => {
         this.live.textContent = text;
+        if (isShown) this.showToast(text);
       },
       onstate: state => this.showState(state),
       setQuery: (query, defaults = {}) => {
         const kept = Object.entries(query).filter(([key, value]) => value && value !== defaults[key]);
         const text = new URLSearchParams(kept).toString();
-        history.replaceState(null, "", `#${readAddress(location.hash).path || "/"}${text ? `?${text}` : ""}`);
+        this.keepAddress(`#${readAddress(location.hash).path || "/"}${text ? `?${text}` : ""}`);
       },
     };
+  }
+
+  /** Write filters into the address, a little later: browsers refuse many changes in a short time. */
+  keepAddress(address) {
+    clearTimeout(this.queryTimer);
+    this.queryTimer = setTimeout(() => history.replaceState(history.state, "", address), QUERY_MS);
+  }
+
+  showToast(text) {
+    this.toast.textContent = text;
+    this.toast.hidden = false;
+    clearTimeout(this.toastTimer);
+    this.toastTimer = setTimeout(() => {
+      this.toast.hidden = true;
+    }, TOAST_MS);
   }
 
   showState(state) {

@@ -1,10 +1,11 @@
 // Overview of an experiment: the best configuration, the best value over time, totals, limits, next steps.
-import {h, card, commandLine, copyButton, emptyNote, facts, foldedTable, setText, switcher} from "./dom.js";
-import {formatCount, formatDuration, formatMoney, formatNumber, formatShare, formatValue, formatWall, plural} from "./format.js";
-import {Chart, axis, plotGrid, themeColour, timeAxis, tooltip} from "./charts.js";
+import {h, card, clampedText, commandLine, copyButton, emptyNote, facts, foldedTable, redraw, setText, switcher} from "./dom.js";
+import {formatCount, formatDuration, formatMoney, formatNumber, formatShare, formatValue, formatWall, plural, shortened} from "./format.js";
+import {Chart, axis, plotGrid, themeColour, timeAxis, tooltip, upAxis} from "./charts.js";
 import {experimentAddress} from "./list.js";
 import {hasPrices} from "./trials.js";
 
+const MOST_BESTS = 4;
 const BEST_SCALES = {time: ["Time", "time"], n_results: ["Results", "results"], cost: ["Cost", "dollars"]};
 
 export const overviewView = {
@@ -19,7 +20,8 @@ export const overviewView = {
     this.best = h("div", {});
     this.limits = h("div", {class: "meters"});
     this.steps = h("ul", {class: "steps"});
-    this.about = h("div", {});
+    this.aboutFacts = h("div", {});
+    this.aboutCommands = h("div", {});
     const scales = switcher(
       "Horizontal axis",
       Object.entries(BEST_SCALES).map(([key, [text]]) => [key, text]),
@@ -31,23 +33,26 @@ export const overviewView = {
       },
     );
     const chart = h("div", {}),
-      noValue = emptyNote("No result yet. The line begins with the first value that a trial reports.");
+      noValue = emptyNote("");
     this.noValue = noValue;
     this.chartFrame = chart;
     this.limitsCard = card("Limits", null, this.limits);
     this.stepsCard = card("Next steps", null, this.steps);
-    const bestCard = card("Best value so far", scales, chart, noValue);
+    const isSeveral = this.store.experiment.metrics.length > 1,
+      by = isSeveral ? shortened(this.store.metric.name, 40) : "value";
+    const bestCard = card(`Best ${by} so far`, scales, chart, noValue);
     container.append(
       this.warnings,
       this.tiles,
       h(
         "div",
         {class: "columns"},
-        h("div", {class: "column"}, bestCard, this.stepsCard, card("About", null, this.about)),
-        h("div", {class: "column"}, card("Best configuration", null, this.best), this.limitsCard),
+        h("div", {class: "column"}, bestCard, this.stepsCard),
+        h("div", {class: "column"}, card(isSeveral ? `Best configuration by ${by}` : "Best configuration", null, this.best), this.limitsCard),
       ),
+      card("About", null, this.aboutFacts, this.aboutCommands),
     );
-    this.chart = new Chart(chart, {label: "Best value so far", height: 320, build: () => this.option()});
+    this.chart = new Chart(chart, {label: `Best ${by} so far`, height: 320, build: () => this.option()});
     bestCard.append(
       foldedTable(
         () => ["time", "results", "cost", this.store.metric.name, "trial"],
@@ -77,9 +82,18 @@ export const overviewView = {
     const line = last && end > last[0] ? [...points, [end, last[1], last[2]]] : points;
     const format = this.scale === "time" ? formatDuration : this.scale === "cost" ? formatMoney : formatCount;
     return {
-      grid: plotGrid(),
-      xAxis: this.scale === "time" ? timeAxis(unit, end) : axis("value", unit, {min: 0, scale: false, axisLabel: {formatter: format}}),
-      yAxis: axis("value", metric.name.length > 40 ? "" : metric.name, {nameGap: 52}),
+      grid: plotGrid({top: 4}),
+      xAxis:
+        this.scale === "time"
+          ? timeAxis(unit, end)
+          : axis("value", unit, {
+              min: 0,
+              max: end || 1,
+              scale: false,
+              ...(this.scale === "cost" ? {} : {minInterval: 1}),
+              axisLabel: {showMaxLabel: false, formatter: value => (this.scale === "cost" ? formatMoney(value, end) : formatCount(value))},
+            }),
+      yAxis: upAxis("value", metric.name),
       tooltip: tooltip(([point]) => `${metric.name} ${formatNumber(point.value[1])}\ntrial ${point.value[2]}, ${format(point.value[0])}`, {
         trigger: "axis",
       }),
@@ -104,26 +118,19 @@ export const overviewView = {
     const isEmpty = !this.store.best.length;
     this.chartFrame.hidden = isEmpty;
     this.noValue.hidden = !isEmpty;
+    this.noValue.textContent = this.store.nothingYet("No result yet. The line begins with the first value that a trial reports.");
     if (!isEmpty) this.chart.draw();
   },
 
   drawTexts() {
     const {store} = this,
-      {experiment, totals} = store,
-      best = experiment.best,
-      step = store.best.at(-1);
+      {experiment, totals} = store;
     const counts = ["running", "paused", "completed", "stopped", "failed"]
       .filter(name => totals[`n_${name}`])
-      .map(name => `${formatCount(totals[`n_${name}`])} ${name}`);
-    const value = best ? best.values[store.metric.name] : step?.value;
-    const where = best
-      ? `trial ${best.trial_id}, ${experiment.resource} ${best.resource}`
-      : step
-        ? `trial ${step.trial_id}`
-        : "no result yet";
+      .map(name => `${formatCount(totals[`n_${name}`])} ${name === "running" && !store.isRunning ? "interrupted" : name}`);
     const tiles = [
-      [`Best ${store.metric.name}`, formatNumber(value), `${store.order()(0, 1) < 0 ? "lowest" : "highest"}; ${where}`],
-      ["Trials", formatCount(totals.n_trials), counts.join(", ") || "no trials yet"],
+      ...experiment.metrics.slice(0, MOST_BESTS).map(metric => this.bestTile(metric)),
+      ["Trials", formatCount(totals.n_trials), counts.join(", ") || `no trials${store.isRunning ? " yet" : ""}`],
       [
         "Results",
         formatCount(totals.n_results),
@@ -132,10 +139,10 @@ export const overviewView = {
       [
         "Time",
         formatDuration(store.time),
-        experiment.status === "running" && experiment.eta ? `about ${formatDuration(experiment.eta)} to go` : experiment.status,
+        store.isRunning && experiment.eta ? `about ${formatDuration(experiment.eta)} to go` : experiment.status,
       ],
-      experiment.status === "running"
-        ? ["Workers", `${totals.n_running} of ${experiment.n_workers}`, `busy; ${experiment.backend} backend`]
+      store.isRunning
+        ? ["Workers", `${formatCount(totals.n_running)} of ${formatCount(experiment.n_workers)}`, `busy; ${experiment.backend} backend`]
         : ["Workers", formatCount(experiment.n_workers), `${experiment.backend} backend`],
       [
         "Cost",
@@ -163,28 +170,37 @@ export const overviewView = {
       );
   },
 
+  /** The tile of the best value of a metric. */
+  bestTile(metric) {
+    const {store} = this,
+      {resource, bests = []} = store.experiment,
+      step = metric === store.metric ? store.best.at(-1) : null;
+    let found = bests.find(best => best.metric === metric.name);
+    if (step && step.value !== found?.value) found = {...step, resource: null}; // the document comes later than the result
+    const direction = store.order(metric)(0, 1) < 0 ? "lowest" : "highest";
+    if (!found) return [`Best ${metric.name}`, "-", `${direction}; no result${store.isRunning ? " yet" : ""}`];
+    const place = found.resource === null ? "" : `, ${resource} ${found.resource}`;
+    return [`Best ${metric.name}`, formatNumber(found.value), `${direction}; trial ${found.trial_id}${place}`];
+  },
+
   drawExperiment() {
     const {experiment} = this.store,
-      {best} = experiment;
-    this.warnings.hidden = !experiment.warnings?.length;
-    this.warnings.replaceChildren(
+      {best} = experiment,
+      warnings = experiment.warnings ?? [];
+    this.warnings.hidden = !warnings.length;
+    redraw(this.warnings, warnings, () =>
       h(
         "ul",
         {},
-        (experiment.warnings ?? []).map(text => h("li", {}, text)),
+        warnings.map(text => h("li", {}, text)),
       ),
     );
-    const signature = JSON.stringify(best ?? null);
-    if (this.best.dataset.signature !== signature) {
-      this.best.dataset.signature = signature;
-      this.best.replaceChildren(
-        ...(best ? this.bestParts(best) : [emptyNote("No result yet. The first one appears here with its configuration, ready to copy.")]),
-      );
-    }
+    const nothing = this.store.nothingYet("No result yet. The first one appears here with its configuration, ready to copy.");
+    redraw(this.best, best ?? nothing, () => (best ? this.bestParts(best) : emptyNote(nothing)));
     const limits = experiment.limits ?? [];
     this.limitsCard.hidden = !limits.length;
-    this.limits.replaceChildren(
-      ...limits.map(limit => {
+    redraw(this.limits, limits, () =>
+      limits.map(limit => {
         const format = limitFormat(limit.name),
           share = limit.value ? Math.min(1, (limit.used ?? 0) / limit.value) : 0;
         return h(
@@ -198,37 +214,35 @@ export const overviewView = {
     );
     const steps = experiment.next_steps ?? [];
     this.stepsCard.hidden = !steps.length;
-    this.steps.replaceChildren(...steps.map(step => h("li", {}, h("p", {}, step.text), step.command ? commandLine(step.command) : "")));
+    redraw(this.steps, steps, () => steps.map(step => h("li", {}, h("p", {}, step.text), step.command ? commandLine(step.command) : "")));
     const versions = Object.entries(experiment.versions ?? {})
       .map(([name, version]) => `${name} ${version}`)
       .join(", ");
-    this.about.replaceChildren(
-      facts([
-        ["Method", experiment.method],
-        ["Benchmark", experiment.benchmark],
-        ["Seed", String(experiment.seed ?? "-")],
-        ["Backend", experiment.backend],
-        ["Resource", experiment.max_resource ? `${experiment.resource}, at most ${experiment.max_resource}` : experiment.resource],
-        ["Rungs", (experiment.rungs ?? []).join(", ")],
-        ["Constraints", (experiment.constraints ?? []).join(", ")],
-        ["Surrogate", experiment.surrogate],
-        ["Created", formatWall(Date.parse(experiment.created) / 1000)],
-        ["Last change", formatWall(experiment.updated)],
-        ["Versions", versions],
-      ]),
+    const about = [
+      ["Method", experiment.method],
+      ["Benchmark", experiment.benchmark],
+      ["Seed", String(experiment.seed ?? "-")],
+      ["Backend", experiment.backend],
+      ["Resource", experiment.max_resource ? `${experiment.resource}, at most ${formatCount(experiment.max_resource)}` : experiment.resource],
+      ["Rungs", (experiment.rungs ?? []).map(formatCount).join(", ")],
+      ["Constraints", (experiment.constraints ?? []).join(", ")],
+      ["Surrogate", experiment.surrogate],
+      ["Created", formatWall(Date.parse(experiment.created) / 1000)],
+      ["Last change", formatWall(experiment.updated)],
+      ["Versions", versions],
+    ];
+    redraw(this.aboutFacts, about, () => facts(about));
+    redraw(this.aboutCommands, [experiment.folder, experiment.command], () => [
       experiment.folder ? h("h3", {}, "Folder") : "",
       experiment.folder ? commandLine(experiment.folder) : "",
       experiment.command ? h("h3", {}, "On the command line") : "",
       experiment.command ? commandLine(experiment.command) : "",
-    );
+    ]);
   },
 
   bestParts(best) {
     const {experiment} = this.store,
       {tag, name} = this.context;
-    const rows = Object.entries(best.config).map(([key, value]) =>
-      h("tr", {}, h("th", {scope: "row"}, key), h("td", {class: "number"}, formatValue(value))),
-    );
     const values = Object.entries(best.values)
       .map(([key, value]) => `${key} ${formatNumber(value)}`)
       .join(", ");
@@ -236,12 +250,12 @@ export const overviewView = {
       h(
         "p",
         {},
-        values,
+        clampedText(values),
         " \u2013 ",
         h("a", {href: experimentAddress(tag, name, `trials/${best.trial_id}`)}, `trial ${best.trial_id}`),
         `, ${experiment.resource} ${best.resource}`,
       ),
-      h("table", {class: "pairs"}, h("tbody", {}, rows)),
+      configTable(best.config),
       h(
         "div",
         {class: "toolbar copies"},
@@ -250,19 +264,35 @@ export const overviewView = {
         copyButton("JSON", best.json),
         copyButton("Python", best.python),
       ),
+      experiment.metrics.length > 1
+        ? h("p", {}, h("a", {href: experimentAddress(tag, name, "pareto")}, "Results that no other dominates"))
+        : null,
     ];
   },
 
   update(change) {
     if (change.has("totals", "experiment", "best", "trials")) this.drawTexts();
     if (change.has("experiment")) this.drawExperiment();
-    if (change.has("best", "totals")) this.drawChart();
+    if (change.has("best", "totals", "status")) this.drawChart();
   },
 
   dispose() {
     this.chart.dispose();
   },
 };
+
+/** The hyperparameters of a configuration. */
+export function configTable(config) {
+  const rows = Object.entries(config).map(([name, value]) =>
+    h(
+      "tr",
+      {},
+      h("th", {scope: "row"}, h("span", {class: "clamp", title: name}, name)),
+      h("td", {class: "number"}, h("span", {class: "clamp", title: formatValue(value)}, formatValue(value))),
+    ),
+  );
+  return h("table", {class: "pairs"}, h("tbody", {}, rows));
+}
 
 /** How a limit's numbers are written. */
 function limitFormat(name) {

@@ -1,11 +1,13 @@
 // Parallel coordinates: an axis per hyperparameter; a range that is brushed on an axis filters the lines and the table below.
 import {h, card, choice, emptyNote} from "./dom.js";
-import {formatCount, formatNumber, formatValue, shortened, plural} from "./format.js";
+import {formatCount, formatNumber, formatTick, formatValue, shortened, plural} from "./format.js";
 import {Chart, axisType, sampledRows, themeColour, worstToBest} from "./charts.js";
 import {DataTable} from "./table.js";
 import {trialColumns} from "./trials.js";
 
-const MOST_LINES = 800;
+const MOST_LINES = 800,
+  LEAST_GAP = 96, // pixels between two vertical axes; with less they lie, one above the other
+  LYING_GAP = 72;
 
 export const parallelView = {
   title: "Parallel",
@@ -14,12 +16,13 @@ export const parallelView = {
     this.context = context;
     this.store = context.store;
     this.ranges = new Map();
-    this.frame = h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Parallel coordinates"});
+    this.frame = h("div", {class: "parallel"});
     this.text = h("p", {class: "small", role: "status"});
-    this.empty = emptyNote("No value yet. A trial draws a line once it has reported its metric.");
+    this.empty = emptyNote("");
     this.clear = h("button", {type: "button", onclick: () => this.clearRanges()}, "Clear ranges");
-    container.append(card("Parallel coordinates", this.clear, this.frame, this.text, this.rangeForm(), this.empty));
-    const holder = (this.holder = h("section", {class: "card flush", "aria-label": "Trials in the ranges"}));
+    this.form = this.rangeForm();
+    container.append(card("Parallel coordinates", this.clear, this.frame, this.text, this.form, this.empty));
+    const holder = (this.holder = h("section", {class: "card flush"}));
     container.append(holder);
     this.table = new DataTable(holder, {
       label: "Trials in the ranges",
@@ -35,8 +38,10 @@ export const parallelView = {
       height: 440,
       build: () => this.option(),
       onready: instance => instance.on("axisareaselected", event => this.readBrush(event)),
+      onresize: () => {
+        if (this.isLying !== this.needsLying()) this.draw();
+      },
     });
-    this.chart.element.style.minWidth = `${64 + 84 * (this.dimensions().length - 1)}px`;
     this.draw();
   },
 
@@ -54,9 +59,14 @@ export const parallelView = {
           const index = Number(axisChoice.querySelector("select").value);
           const dimension = this.dimensions()[index];
           const isCategory = dimension.kind === "category";
-          const place = (text, missing) =>
-            text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text);
-          this.setRange(index, [place(low.value, -Infinity), place(high.value, Infinity)]);
+          const place = (input, missing) => {
+            const text = input.value.trim();
+            const found = text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text);
+            input.setCustomValidity(Number.isNaN(found) || (isCategory && found === -1) ? `${dimension.name} has no such value.` : "");
+            return found;
+          };
+          const range = [place(low, -Infinity), place(high, Infinity)].sort((a, b) => a - b);
+          if (low.reportValidity() && high.reportValidity()) this.setRange(index, range);
         },
       },
       "Apply",
@@ -98,15 +108,20 @@ export const parallelView = {
         : value;
   },
 
+  needsLying() {
+    return this.frame.clientWidth < LEAST_GAP * this.dimensions().length;
+  },
+
   option() {
     if (!this.ranked.length) return null;
     const dimensions = this.dimensions(),
       rows = sampledRows(this.ranked, MOST_LINES),
       ink = themeColour("ink"),
       soft = themeColour("soft"),
-      narrow = this.frame.clientWidth < 560,
-      isTilted = narrow || dimensions.length > 8;
-    this.lines = rows;
+      isLying = (this.isLying = this.needsLying()),
+      gap = isLying ? this.chart.width - 40 : this.chart.width / dimensions.length;
+    this.chart.setHeight(isLying ? 96 + LYING_GAP * dimensions.length : 440);
+    this.chart.element.style.touchAction = isLying ? "pan-y" : ""; // a finger along an axis selects, across it scrolls
     const values = rows.map(trial => trial.best),
       order = this.store.order(),
       sorted = [...values].sort((a, b) => a - b);
@@ -114,19 +129,21 @@ export const parallelView = {
     const span = order(0, 1) < 0 ? [sorted[0], edge(0.9)] : [edge(0.1), sorted.at(-1)];
     const colours = order(0, 1) < 0 ? worstToBest().reverse() : worstToBest();
     return {
-      parallel: {left: narrow ? 24 : 48, right: narrow ? 40 : 56, top: 40, bottom: 56},
+      parallel: isLying
+        ? {layout: "vertical", left: 20, right: 20, top: 36, bottom: 96}
+        : {layout: "horizontal", left: gap / 2, right: gap / 2, top: 40, bottom: 56},
       parallelAxis: dimensions.map((dimension, dim) => ({
         id: `axis-${dim}`,
         dim,
-        name: shortened(dimension.name, isTilted ? 12 : Math.max(8, Math.floor(this.chart.element.clientWidth / dimensions.length / 13))),
-        nameLocation: "end",
-        nameGap: 14,
-        nameRotate: isTilted ? 22 : 0,
+        name: shortened(dimension.name, Math.max(8, Math.floor(gap / 8))),
+        ...(isLying ? {nameLocation: "middle", nameGap: -16} : {nameLocation: "end", nameGap: 14}),
         nameTextStyle: {
           color: ink,
           fontWeight: dim === dimensions.length - 1 ? 600 : 400,
-          align: isTilted ? "left" : dim === 0 ? "left" : dim === dimensions.length - 1 ? "right" : "center",
+          align: "center",
+          ...(isLying ? {backgroundColor: themeColour("card"), padding: [0, 4]} : {}),
         },
+        nameTruncate: {maxWidth: gap - 10},
         type: dimension.kind,
         ...(dimension.kind === "category"
           ? {data: dimension.values.map(value => shortened(formatValue(value), 14))}
@@ -139,7 +156,7 @@ export const parallelView = {
           backgroundColor: themeColour("card"),
           padding: [1, 3],
           borderRadius: 2,
-          ...(dimension.kind === "category" ? {} : {formatter: value => formatNumber(value, 3)}),
+          ...(dimension.kind === "category" ? {} : {formatter: value => (Number.isInteger(value) ? formatTick(value) : formatNumber(value, 3))}),
         },
         areaSelectStyle: {width: 18, borderWidth: 1, borderColor: themeColour("accent"), color: themeColour("accent"), opacity: 0.25},
         realtime: rows.length < 400,
@@ -154,9 +171,9 @@ export const parallelView = {
         left: "center",
         bottom: 0,
         itemWidth: 12,
-        itemHeight: 140,
+        itemHeight: isLying ? 100 : 140,
         inRange: {color: colours},
-        text: [`${shortened(this.store.metric.name, 24)} ${formatNumber(span[1], 4)}`, formatNumber(span[0], 4)],
+        text: [`${shortened(this.store.metric.name, isLying ? 10 : 24)} ${formatNumber(span[1], 4)}`, formatNumber(span[0], 4)],
         textStyle: {color: soft},
       },
       series: [
@@ -221,14 +238,15 @@ export const parallelView = {
   draw() {
     this.ranked = this.store.ranked();
     const isEmpty = !this.ranked.length;
-    this.frame.hidden = this.text.hidden = this.holder.hidden = isEmpty;
+    this.frame.hidden = this.text.hidden = this.holder.hidden = this.form.hidden = isEmpty;
     this.empty.hidden = !isEmpty;
+    this.empty.textContent = this.store.nothingYet("No value yet. A trial draws a line once it has reported its metric.");
     if (!isEmpty) this.chart.draw();
     this.filter();
   },
 
   update(change) {
-    if (change.has("trials")) this.draw();
+    if (change.has("trials", "status")) this.draw();
   },
 
   dispose() {

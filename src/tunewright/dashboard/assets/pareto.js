@@ -1,7 +1,7 @@
 // Several metrics: results that no other dominates, and the hypervolume over time.
 import {h, card, choice, emptyNote, foldedTable} from "./dom.js";
-import {formatCount, formatDuration, formatNumber, shortened} from "./format.js";
-import {Chart, axis, legend, plotGrid, themeColour, timeAxis, tooltip} from "./charts.js";
+import {formatCount, formatDuration, formatNumber, formatShare, plural, shortened} from "./format.js";
+import {Chart, axis, drawLegend, hiddenLegend, plotGrid, themeColour, timeAxis, tooltip, upAxis} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
 const FRONT_INTERVAL_MS = 2000;
@@ -35,10 +35,11 @@ export const paretoView = {
         ? [choice("Horizontal", names, this.axes.x, change("x")), choice("Vertical", names, this.axes.y, change("y"))]
         : null;
     this.front = h("div", {});
+    this.keys = h("ul", {class: "legend", "aria-label": "Results"});
     this.volume = h("div", {});
     this.text = h("p", {class: "small"});
-    this.empty = emptyNote("No result yet. Trials appear here once they have reported all metrics.");
-    const frontCard = card("Pareto front", controls, this.front, this.text, this.empty);
+    this.empty = emptyNote("");
+    const frontCard = card("Pareto front", controls, this.keys, this.front, this.text, this.empty);
     this.volumeCard = card("Hypervolume over time", null, this.volume);
     container.append(frontCard, this.volumeCard);
     this.frontChart = new Chart(this.front, {
@@ -63,6 +64,12 @@ export const paretoView = {
             .map(point => [String(point.trial_id), ...names.map(name => formatNumber(point.values[name]))]),
       ),
     );
+    this.volumeCard.append(
+      foldedTable(
+        () => ["time", "hypervolume"],
+        () => (this.document?.time ?? []).map((time, index) => [formatDuration(time), formatNumber(this.document.value[index])]),
+      ),
+    );
     await this.read();
   },
 
@@ -72,19 +79,19 @@ export const paretoView = {
     const found = this.store.hasResults ? await source.get(`${path}/hypervolume`).catch(error => ({error: error.message})) : {};
     if (this.isDisposed) return;
     this.document = found.error || !found.pareto?.points.length ? null : found;
-    this.empty.textContent = found.error ?? this.empty.textContent;
+    this.empty.textContent = found.error ?? this.store.nothingYet("No result yet. Trials appear here once they have reported all metrics.");
     this.draw();
   },
 
   draw() {
     const isEmpty = !this.document;
-    this.front.hidden = this.text.hidden = isEmpty;
+    this.front.hidden = this.text.hidden = this.keys.hidden = isEmpty;
     this.empty.hidden = !isEmpty;
     this.volumeCard.hidden = isEmpty || !this.document.value?.length;
     if (isEmpty) return;
     const {points} = this.document.pareto,
       n = points.filter(point => point.is_front).length;
-    this.text.textContent = `${formatCount(n)} of ${formatCount(points.length)} results are dominated by no other.`;
+    this.text.textContent = `${formatCount(n)} of ${plural(points.length, "result")} ${n === 1 ? "is" : "are"} dominated by no other.`;
     this.frontChart.draw();
     this.volumeChart.draw();
   },
@@ -99,11 +106,16 @@ export const paretoView = {
       others = this.document.pareto.points.filter(point => !point.is_front).map(row);
     const direction = name =>
       `${shortened(name, 40)} (${this.store.experiment.metrics.find(metric => metric.name === name)?.goal?.startsWith("max") ? "higher is better" : "lower is better"})`;
+    const entries = [
+      {name: "front", colour: "#D55E00", dash: "dashed"},
+      {name: "dominated", colour: themeColour("soft"), isPoint: true},
+    ];
+    drawLegend(this.keys, entries, () => this.frontChart);
     return {
-      legend: legend(),
-      grid: plotGrid({top: 34}),
+      legend: hiddenLegend(entries),
+      grid: plotGrid({top: 4}),
       xAxis: axis("value", direction(x)),
-      yAxis: axis("value", direction(y), {nameGap: 56}),
+      yAxis: upAxis("value", direction(y)),
       tooltip: tooltip(
         point =>
           `trial ${point.value[2]}\n${shortened(x, 40)} ${formatNumber(point.value[0])}\n${shortened(y, 40)} ${formatNumber(point.value[1])}`,
@@ -138,17 +150,17 @@ export const paretoView = {
   volumeOption() {
     const {time, value} = this.document;
     return {
-      grid: plotGrid(),
-      xAxis: timeAxis("time", time.at(-1)),
-      yAxis: axis("value", "hypervolume", {nameGap: 52}),
-      tooltip: tooltip(([point]) => `${formatNumber(point.value[1])} after ${formatDuration(point.value[0])}`, {trigger: "axis"}),
+      grid: plotGrid({top: 4}),
+      xAxis: timeAxis("time", this.store.time),
+      yAxis: upAxis("value", "dominated share of the box", {axisLabel: {formatter: formatShare}}),
+      tooltip: tooltip(([point]) => `${formatShare(point.value[1])} after ${formatDuration(point.value[0])}`, {trigger: "axis"}),
       series: [
         {
           id: "volume",
           type: "line",
           step: "end",
           showSymbol: time.length < 2,
-          data: time.map((t, index) => [t, value[index]]),
+          data: [...time.map((t, index) => [t, value[index]]), [this.store.time, value.at(-1)]],
           lineStyle: {color: themeColour("accent"), width: 2},
           itemStyle: {color: themeColour("accent")},
         },

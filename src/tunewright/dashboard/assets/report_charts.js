@@ -1,16 +1,16 @@
 // Charts of comparisons, from the data of tunewright.analysis.charts: lines with bands, intervals by row, and ranks on a line.
-import {foldedTable, h} from "./dom.js";
-import {Chart, MARKERS, PALETTE, axis, legend, plotGrid, tooltip} from "./charts.js";
-import {formatNumber} from "./format.js";
+import {foldedTable, h, redraw, svg} from "./dom.js";
+import {Chart, DASHES, MARKERS, PALETTE, axis, drawLegend, hiddenLegend, plotGrid, tooltip, upAxis} from "./charts.js";
+import {formatNumber, shortened} from "./format.js";
 
-const DASHES = ["solid", "dashed", "dotted"];
-const RANK_WIDTH = 760, RANK_SIDE = 230;
+const RANK_WIDTH = 760, RANK_SIDE = 230, RANK_LEAST = 280, RANK_ROW = 34;
 
 /** Draw a chart into a container; returns the charts to dispose of. */
 export function drawReportChart(container, title, chart) {
   if (chart.kind === "ranks") {
-    container.append(rankFigure(chart));
-    return [];
+    const figure = rankFigure(chart);
+    container.append(figure.element);
+    return [figure];
   }
   const panels = h("div", {class: chart.panels.length > 1 ? "panels" : "panels one"});
   const draw = chart.kind === "lines" ? linePanel : intervalPanel;
@@ -33,12 +33,18 @@ function panelFrame(container, panel) {
 /** Lines over a common axis, each with its band. */
 function linePanel(container, chart, panel, title) {
   const place = panelFrame(container, panel);
+  const keys = place.appendChild(h("ul", {class: "legend", "aria-label": "Setups"}));
+  const entries = panel.lines.map(line => {
+    const look = setupLook(chart.labels, line.label);
+    return {name: line.label, colour: look.colour, dash: look.dash};
+  });
+  drawLegend(keys, entries, () => drawn);
   const drawn = new Chart(place, {label: `${title}: ${panel.title}`, height: 360, build: () => ({
-    grid: plotGrid({top: 34}),
-    legend: legend({data: panel.lines.map(line => line.label)}),
+    grid: plotGrid({top: 4}),
+    legend: hiddenLegend(entries),
     tooltip: tooltip(points => lineText(panel, points), {trigger: "axis"}),
     xAxis: reportAxis(panel.x, 30),
-    yAxis: {...reportAxis(panel.y, 44), nameGap: 48},
+    yAxis: reportAxis(panel.y, 10, upAxis),
     series: panel.lines.flatMap(line => lineSeries(chart, line)),
   })});
   place.append(foldedTable(
@@ -51,9 +57,9 @@ function linePanel(container, chart, panel, title) {
 const flat = text => text.replaceAll("\n", " ");
 const sharedX = panel => panel.lines.every(line => line.x.length === panel.lines[0].x.length && line.low.length);
 
-function reportAxis(given, gap) {
+function reportAxis(given, gap, make = axis) {
   const isLow = given.low !== null && given.high !== null;
-  return axis(given.log ? "log" : "value", flat(given.label), {nameGap: gap, inverse: given.inverted, ...(isLow ? {min: given.low, max: given.high, axisLabel: {showMinLabel: false, showMaxLabel: false}} : {})});
+  return make(given.log ? "log" : "value", flat(given.label), {nameGap: gap, inverse: given.inverted, ...(isLow ? {min: given.low, max: given.high, axisLabel: {showMinLabel: false, showMaxLabel: false}} : {})});
 }
 
 function lineSeries(chart, line) {
@@ -117,33 +123,67 @@ function intervalBar(api, fill) {
 
 const intervalText = row => `${row.label}: ${formatNumber(row.centre)} [${formatNumber(row.low)}, ${formatNumber(row.high)}]`;
 
-/** A critical-difference diagram: mean ranks on a line, names at both sides, bars over groups that do not differ. */
+/** Mean ranks of setups with the groups that do not differ: a diagram at full width, a list of rows where that does not fit. */
 function rankFigure(chart) {
+  const holder = h("div", {});
+  const label = `Mean ranks: ${chart.setups.map(setup => `${setup.name} ${setup.rank.toFixed(2)}`).join(", ")}`;
+  const element = h("figure", {class: "panel"}, h("figcaption", {}, flat(chart.text)), holder);
+  const draw = () => {
+    const width = Math.max(RANK_LEAST, holder.clientWidth), isWide = width >= RANK_WIDTH;
+    redraw(holder, isWide ? "wide" : width, () => {
+      const [height, parts] = isWide ? rankDiagram(chart) : rankRows(chart, width);
+      const size = isWide ? RANK_WIDTH : width;
+      return svg("svg", {viewBox: `0 0 ${size} ${height}`, width: size, height, class: "ranks", role: "img", "aria-label": label}, parts);
+    });
+  };
+  const sizes = new ResizeObserver(draw);
+  sizes.observe(holder);
+  return {element, dispose: () => sizes.disconnect()};
+}
+
+/** Marks of an axis of ranks: at most twelve. */
+function rankTicks(n) {
+  const step = Math.max(1, Math.ceil((n - 1) / 12));
+  return Array.from({length: Math.floor((n - 1) / step) + 1}, (_, i) => 1 + i * step);
+}
+
+/** A critical-difference diagram: mean ranks on a line, names at both sides, bars over groups that do not differ. */
+function rankDiagram(chart) {
   const n = chart.setups.length, half = Math.ceil(n / 2), rank = new Map(chart.setups.map(setup => [setup.label, setup.rank]));
-  const top = 64 + 14 * chart.groups.length, height = top + 24 * half + 8;
+  const top = 64 + 14 * chart.groups.length;
   const x = value => RANK_SIDE + (value - 1) / Math.max(1, n - 1) * (RANK_WIDTH - 2 * RANK_SIDE);
   const parts = [rankLine([[x(1), 40], [x(n), 40]])];
-  for (let tick = 1; tick <= n; tick += Math.max(1, Math.ceil((n - 1) / 12))) {
-    parts.push(rankLine([[x(tick), 40], [x(tick), 34]]), rankText(x(tick), 26, "middle", String(tick)));
-  }
+  for (const tick of rankTicks(n)) parts.push(rankLine([[x(tick), 40], [x(tick), 34]]), rankText(x(tick), 26, "middle", String(tick)));
   chart.setups.forEach((setup, place) => {
     const isLeft = place < half, y = top + 24 * (isLeft ? place : n - 1 - place), end = isLeft ? RANK_SIDE - 12 : RANK_WIDTH - RANK_SIDE + 12;
-    const name = setup.name.length > 26 ? `${setup.name.slice(0, 25)}\u2026` : setup.name;
-    parts.push(rankLine([[x(setup.rank), 40], [x(setup.rank), y], [end, y]]), rankText(isLeft ? end - 5 : end + 5, y + 4, isLeft ? "end" : "start", `${name}  (${setup.rank.toFixed(2)})`, setup.name));
+    parts.push(rankLine([[x(setup.rank), 40], [x(setup.rank), y], [end, y]]), rankText(isLeft ? end - 5 : end + 5, y + 4, isLeft ? "end" : "start", `${shortened(setup.name, 26)}  (${setup.rank.toFixed(2)})`, setup.name));
   });
   chart.groups.forEach((group, row) => {
     const ends = group.map(label => x(rank.get(label))), y = 50 + 14 * row;
     parts.push(svg("line", {x1: Math.min(...ends) - 4, x2: Math.max(...ends) + 4, y1: y, y2: y, class: "rank-group"}));
   });
-  const label = `Mean ranks: ${chart.setups.map(setup => `${setup.name} ${setup.rank.toFixed(2)}`).join(", ")}`;
-  return h("figure", {class: "panel"}, h("figcaption", {}, flat(chart.text)), h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Mean ranks"}, svg("svg", {viewBox: `0 0 ${RANK_WIDTH} ${height}`, width: RANK_WIDTH, height, class: "ranks", role: "img", "aria-label": label}, parts)));
+  return [top + 24 * half + 8, parts];
 }
 
-function svg(tag, attributes, children = []) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
+/** The same for a narrow page: a row per setup with its point on the axis, bars at the right over groups that do not differ. */
+function rankRows(chart, width) {
+  const n = chart.setups.length, place = new Map(chart.setups.map((setup, index) => [setup.label, index]));
+  const right = width - 16 - 12 * chart.groups.length, bottom = 36 + RANK_ROW * n;
+  const x = value => 8 + (value - 1) / Math.max(1, n - 1) * (right - 16), y = index => 36 + RANK_ROW * index + 24;
+  const parts = [rankLine([[x(1), 26], [x(n), 26]])];
+  for (const tick of rankTicks(n)) parts.push(rankLine([[x(tick), 26], [x(tick), 20]]), rankText(x(tick), 14, "middle", String(tick)));
+  chart.setups.forEach((setup, index) => {
+    const most = Math.floor(right / 7.5) - 8;
+    parts.push(
+      rankText(0, y(index) - 9, "start", `${shortened(setup.name, most)}  (${setup.rank.toFixed(2)})`, setup.name),
+      svg("line", {x1: x(1), x2: x(n), y1: y(index), y2: y(index), class: "rank-ground"}),
+      svg("circle", {cx: x(setup.rank), cy: y(index), r: 4.5, class: "rank-point"}));
+  });
+  chart.groups.forEach((group, column) => {
+    const rows = group.map(label => place.get(label)), at = right + 10 + 12 * column;
+    parts.push(svg("line", {x1: at, x2: at, y1: y(Math.min(...rows)) - 14, y2: y(Math.max(...rows)) + 5, class: "rank-group"}));
+  });
+  return [bottom + 4, parts];
 }
 
 const rankLine = points => svg("polyline", {points: points.map(point => point.join(",")).join(" "), class: "rank-line"});

@@ -16,25 +16,21 @@ export const slicesView = {
     this.isLog = context.route.query.scale === "log";
     this.frame = h("div", {class: "small-charts"});
     this.text = h("p", {class: "small"});
-    this.empty = emptyNote("No value yet. Each trial becomes a point once it has reported its metric.");
+    this.empty = emptyNote("");
     this.dimensions = this.store.tuned();
-    container.append(
-      h(
-        "div",
-        {class: "between"},
+    this.head = h("div", {class: "between"});
+    this.head.append(
         this.text,
         checkbox("Log scale of the metric", this.isLog, value => {
           this.isLog = value;
           context.setQuery({scale: value ? "log" : ""});
           this.draw();
         }),
-      ),
-      this.frame,
-      this.empty,
     );
+    container.append(this.head, this.frame, this.empty);
     this.charts = this.dimensions.slice(0, MOST_SLICES).map(dimension => {
       const body = h("div", {});
-      const holder = card(dimension.name, null, body);
+      const holder = card(shortened(dimension.name, 60), null, body);
       this.frame.append(holder);
       return new Chart(body, {
         label: `${this.store.metric.name} over ${dimension.name}`,
@@ -45,7 +41,7 @@ export const slicesView = {
         },
       });
     });
-    container.append(
+    this.values = container.appendChild(
       foldedTable(
         () => ["trial", this.store.metric.name, ...this.dimensions.map(({name}) => name)],
         () =>
@@ -71,7 +67,9 @@ export const slicesView = {
     const bounds = isCategory
       ? {data: dimension.values.map(formatValue), axisLabel: {formatter: value => shortened(value, 12), hideOverlap: true}}
       : {min: dimension.low ?? undefined, max: dimension.high ?? undefined};
-    const last = Math.max(1, ...this.rows.map(trial => trial.id));
+    const ids = this.rows.map(trial => trial.id),
+      last = Math.max(...ids),
+      first = Math.min(last - 1, ...ids);
     return {
       grid: plotGrid(),
       xAxis: axis(type, "", {...bounds, nameGap: 24}),
@@ -81,7 +79,7 @@ export const slicesView = {
           `trial ${point.value[2]}\n${shortened(dimension.name, 40)} ${formatValue(point.value[0])}\n${shortened(metric, 40)} ${formatNumber(point.value[1])}`,
         {trigger: "item"},
       ),
-      visualMap: {show: false, type: "continuous", dimension: 2, min: 0, max: last, inRange: {color: worstToBest()}},
+      visualMap: {show: false, type: "continuous", dimension: 2, min: first, max: last, inRange: {color: worstToBest()}},
       series: [
         {
           id: "trials",
@@ -98,9 +96,10 @@ export const slicesView = {
   draw() {
     const ranked = this.store.ranked();
     this.rows = sampledRows(ranked, MOST_POINTS);
-    this.frame.hidden = !ranked.length;
+    this.frame.hidden = this.head.hidden = this.values.hidden = !ranked.length;
     this.empty.hidden = ranked.length > 0;
-    const parts = [`Best ${this.store.metric.name} of each trial. Later trials have stronger colours.`];
+    this.empty.textContent = this.store.nothingYet("No value yet. Each trial becomes a point once it has reported its metric.");
+    const parts = [`Best ${shortened(this.store.metric.name, 80)} of each trial. Later trials have stronger colours.`];
     if (this.rows.length < ranked.length)
       parts.push(`${formatCount(this.rows.length)} of ${formatCount(ranked.length)} trials: the best half of them and an even sample.`);
     if (this.dimensions.length > MOST_SLICES) parts.push(`The first ${MOST_SLICES} of ${this.dimensions.length} hyperparameters.`);
@@ -116,7 +115,7 @@ export const slicesView = {
   },
 
   update(change) {
-    if (change.has("trials")) this.draw();
+    if (change.has("trials", "status")) this.draw();
   },
 
   dispose() {

@@ -2,7 +2,9 @@
 
 const RETRY_MS = 500,
   MOST_RETRY_MS = 10_000,
-  HIDDEN_MS = 30_000;
+  HIDDEN_MS = 30_000,
+  SILENCE_MS = 12_000, // the server sends something every five seconds
+  PROBE_MS = 5000;
 
 /** An answer that is no document: a sentence, and the status of HTTP (0: no answer). */
 export class SourceError extends Error {
@@ -38,7 +40,9 @@ function liveSource() {
     get: path => request(path, {}),
     post: (path, body) => request(path, {method: "POST", body: JSON.stringify(body), headers: {"Content-Type": "application/json"}}),
     stream: (path, position, handlers, onstate) =>
-      openStream(path, position, handlers, onstate, headers, () => request(path.replace(/\/stream$/, ""), {})),
+      openStream(path, position, handlers, onstate, headers, () =>
+        request(path.replace(/\/stream$/, ""), {signal: AbortSignal.timeout(PROBE_MS)}),
+      ),
   };
 }
 
@@ -51,19 +55,34 @@ function openStream(path, position, handlers, onstate, headers, probe) {
   let connection = null,
     timer = null,
     isClosed = false,
+    heardAt = 0,
     delay = RETRY_MS;
+  const heard = () => {
+    heardAt = Date.now();
+  };
+  const listening = Object.fromEntries(
+    [["ping", () => {}], ...Object.entries(handlers)].map(([kind, handler]) => [
+      kind,
+      (...event) => {
+        heard();
+        handler(...event);
+      },
+    ]),
+  );
   const connect = () => {
     timer = null;
-    if (isClosed || connection) return;
+    if (isClosed || connection || document.hidden) return;
+    heard();
     const query = position(),
       address = query ? `${path}?${query}` : path;
     const opened = () => {
       delay = RETRY_MS;
+      heard();
       onstate("live");
     };
     connection = headers.Authorization
-      ? fetchStream(address, headers, handlers, opened, lost)
-      : eventStream(address, handlers, opened, () => onstate("lost"), lost);
+      ? fetchStream(address, headers, listening, opened, lost)
+      : eventStream(address, listening, opened, () => onstate("lost"), lost);
   };
   const lost = async () => {
     drop();
@@ -80,6 +99,10 @@ function openStream(path, position, handlers, onstate, headers, probe) {
     connection?.close();
     connection = null;
   };
+  // a computer that slept, a network that changed or a server that hangs leaves a connection that looks open
+  const watch = setInterval(() => {
+    if (connection && !document.hidden && Date.now() - heardAt > SILENCE_MS) lost();
+  }, SILENCE_MS / 4);
   const onvisible = () => {
     clearTimeout(timer);
     timer = document.hidden
@@ -88,7 +111,9 @@ function openStream(path, position, handlers, onstate, headers, probe) {
           drop();
         }, HIDDEN_MS)
       : null;
-    if (!document.hidden) connect();
+    if (document.hidden) return;
+    heard();
+    connect();
   };
   document.addEventListener("visibilitychange", onvisible);
   connect();
@@ -96,6 +121,7 @@ function openStream(path, position, handlers, onstate, headers, probe) {
     close() {
       isClosed = true;
       clearTimeout(timer);
+      clearInterval(watch);
       drop();
       document.removeEventListener("visibilitychange", onvisible);
     },

@@ -1,5 +1,7 @@
 // One experiment as the page knows it. Documents are merged: rows by id, points by appending; nothing is computed twice.
 
+const ANSWER_MS = 3000;
+
 /** The parts of an experiment that a merge changed. */
 export class Change {
   constructor(kinds = []) {
@@ -35,6 +37,7 @@ export class ExperimentStore {
     this.events = [];
     this.decisions = [];
     this.sampled = null;
+    this.answers ??= new Map();
     this.totals = {n_trials: 0, n_running: 0, n_paused: 0, n_completed: 0, n_stopped: 0, n_failed: 0, n_results: 0, cost: null};
   }
 
@@ -74,7 +77,19 @@ export class ExperimentStore {
       if (key) for (const row of rows) this[kind].set(row[key], row);
       else this[kind].push(...rows);
     }
+    for (const event of delta.events ?? []) this.settle(event.request, event);
     return change;
+  }
+
+  /** Wait for the event that answers a request; null if the tuner ended without one. */
+  answer(request) {
+    const known = this.events.find(event => event.request === request);
+    return known ? Promise.resolve(known) : new Promise(resolve => this.answers.set(request, resolve));
+  }
+
+  settle(request, event) {
+    this.answers.get(request)?.(event);
+    this.answers.delete(request);
   }
 
   append(id, points) {
@@ -95,6 +110,24 @@ export class ExperimentStore {
 
   get hasResults() {
     return this.totals.n_results > 0;
+  }
+
+  /** Whether a tuner works on the experiment. */
+  get isRunning() {
+    return this.experiment.status === "running";
+  }
+
+  /** Status of a trial: one that a killed session left running is interrupted. */
+  statusOf(trial) {
+    return trial.status === "running" && !this.isRunning ? "interrupted" : trial.status;
+  }
+
+  /** The sentence in place of values: `text` while some may come, else why there are none. */
+  nothingYet(text) {
+    if (this.isRunning || this.hasResults) return text;
+    const {n_trials: n, n_failed: failed} = this.totals;
+    if (n && failed === n) return `No result: ${n === 1 ? "the only trial" : `all ${n.toLocaleString("en-US")} trials`} failed. Trials shows the errors.`;
+    return "No result: the experiment ended before a trial reported one.";
   }
 
   get metric() {
@@ -166,10 +199,7 @@ export class ExperimentFollower {
       () => `after=${this.store.offset}`,
       {
         delta: delta => this.receive(delta),
-        experiment: document => {
-          this.store.experiment = document;
-          this.onchange(new Change(["experiment"]));
-        },
+        experiment: document => this.takeExperiment(document),
         reset: () => this.begin(),
         gone: () => {
           this.close();
@@ -178,6 +208,20 @@ export class ExperimentFollower {
       },
       this.onstate,
     );
+  }
+
+  takeExperiment(document) {
+    const change = new Change(["experiment"]);
+    if (document.status !== this.store.experiment.status) change.kinds.add("status");
+    this.store.experiment = document;
+    this.onchange(change);
+    if (!this.store.isRunning && this.store.answers.size) setTimeout(() => this.giveUpAnswers(), ANSWER_MS);
+  }
+
+  /** The tuner ended: requests that it did not take wait for the next one. */
+  giveUpAnswers() {
+    if (this.store.isRunning) return;
+    for (const request of [...this.store.answers.keys()]) this.store.settle(request, null);
   }
 
   /** Apply a delta exactly once: one that is known already is dropped, one that overlaps or leaves a gap is asked for anew. */

@@ -2,17 +2,23 @@
 import {h, setText, emptyNote} from "./dom.js";
 import {formatCount} from "./format.js";
 
+const HEADER_HEIGHT = 60,
+  LONG_TEXT = 24;
+
 /**
  * columns: `{title, text(row), sort(row), fill(cell, row), isNumber}`; `fill` builds a cell that is more than a text.
  * rows() returns all rows; the table asks again at each draw.
  */
 export class DataTable {
-  constructor(container, {label, columns, rows, pageSize = 50, sort = null, isDescending = false, empty, rowClass, kind = ""}) {
-    Object.assign(this, {label, columns, rows, pageSize, sort, isDescending, rowClass});
-    this.page = 0;
+  constructor(
+    container,
+    {label, columns, rows, pageSize = 50, sort = null, isDescending = false, page = 0, empty = "No rows.", rowClass, kind = "", onchange},
+  ) {
+    Object.assign(this, {label, columns, rows, pageSize, sort, isDescending, page, rowClass, onchange});
+    this.emptyText = typeof empty === "function" ? empty : () => empty;
     this.head = h("thead", {});
     this.body = h("tbody", {});
-    this.empty = emptyNote(empty ?? "No rows.");
+    this.empty = emptyNote("");
     this.scroll = h(
       "div",
       {class: "scroll", tabindex: "0", role: "region", "aria-label": label},
@@ -56,12 +62,16 @@ export class DataTable {
     else [this.sort, this.isDescending] = [title, false];
     this.page = 0;
     this.draw();
+    this.onchange?.(this);
   }
 
   turn(step) {
     this.page += step;
     this.draw();
     this.scroll.scrollTop = 0;
+    const top = this.scroll.getBoundingClientRect().top;
+    if (top < 0) scrollBy(0, top - HEADER_HEIGHT);
+    this.onchange?.(this);
   }
 
   /** Rows in the order of the table; missing values come last in both directions. */
@@ -99,8 +109,10 @@ export class DataTable {
     });
     while (this.body.rows.length > shown.length) this.body.lastChild.remove();
     shown.forEach((row, index) => this.fillRow(this.body.rows[index] ?? this.addRow(), row));
+    this.n = n;
     this.scroll.hidden = !n;
     this.empty.hidden = n > 0;
+    setText(this.empty, n ? "" : this.emptyText());
     this.pager.hidden = pages === 1;
     setText(this.position, `${formatCount(first + 1)}\u2013${formatCount(first + shown.length)} of ${formatCount(n)}`);
     this.previous.disabled = this.page === 0;
@@ -113,7 +125,7 @@ export class DataTable {
       {},
       this.columns.map(column =>
         h("td", {
-          class: column.isNumber ? "number" : column.isLong ? "long" : null,
+          class: [column.isNumber ? "number" : "", column.isLong ? "long" : "", column.isWide ? "wide" : ""].join(" ").trim() || null,
           "data-label": column.title,
         }),
       ),
@@ -134,7 +146,8 @@ export class DataTable {
         cell.replaceChildren();
         column.fill(cell, row);
       } else setText(cell, text);
-      if (column.isLong) cell.title = text;
+      if (column.isLong || text.length > LONG_TEXT) cell.title = text;
+      else cell.removeAttribute("title");
     });
   }
 }

@@ -1,13 +1,18 @@
 // One trial: values, configuration, curve, live log, traceback, requests.
-import {h, card, copyButton, emptyNote, facts, foldedTable, statusPill} from "./dom.js";
-import {formatBrief, formatDuration, formatMoney, formatNumber, formatValue, toNumber} from "./format.js";
-import {Chart, PALETTE, axis, legend, plotGrid, tooltip} from "./charts.js";
+import {h, card, clampedText, copyButton, emptyNote, facts, foldedTable, redraw, setText, statusPill} from "./dom.js";
+import {formatBrief, formatCount, formatDuration, formatMoney, formatNumber, shortened, toNumber} from "./format.js";
+import {Chart, PALETTE, countAxis, plotGrid, tooltip, upAxis} from "./charts.js";
 import {experimentAddress} from "./list.js";
 import {trialControl} from "./actions.js";
+import {SourceError} from "./source.js";
 import {hasPrices} from "./trials.js";
+import {configTable} from "./overview.js";
 
 const LOG_LIMIT = 262_144,
-  TRIAL_INTERVAL_MS = 2000;
+  TRIAL_INTERVAL_MS = 2000,
+  MOST_PANELS = 6,
+  IGNORED_DECISIONS = ["repeat", "late", "invalid"],
+  PANEL_HEIGHT = 170; // pixels of each of several metrics
 
 export const trialView = {
   title: "Trial",
@@ -29,7 +34,7 @@ export const trialView = {
     );
     this.config = h("div", {});
     this.curve = h("div", {});
-    this.noCurve = emptyNote("No result yet. Values appear as the script reports them.");
+    this.noCurve = emptyNote("");
     this.requests = h("ul", {class: "steps"});
     this.requestsCard = card("Requests", null, this.requests);
     const curveCard = card("Results", null, this.curve, this.noCurve);
@@ -64,12 +69,12 @@ export const trialView = {
 
   /** The trial's document; a saved page may hold its row only. */
   async read() {
+    if (!this.store.trials.has(this.id)) throw new SourceError(`There is no trial ${this.context.route.item}.`, 404);
     try {
       return await this.context.source.get(this.path);
     } catch (error) {
       const row = this.store.trials.get(this.id);
-      if (!row || error.status !== 404)
-        throw error.status === 404 ? Object.assign(error, {message: `There is no trial ${this.id} yet.`}) : error;
+      if (!row || error.status !== 404) throw error;
       const curve = this.store.curves.get(this.id);
       const results = (curve?.resource ?? []).map((resource, index) => ({
         resource,
@@ -89,24 +94,26 @@ export const trialView = {
     const neighbours = [this.id - 1, this.id + 1].map((id, index) =>
       store.trials.has(id) ? h("a", {class: "button", href: address(id)}, index ? "Next" : "Previous") : null,
     );
-    this.head.replaceChildren(
-      h("div", {class: "toolbar"}, h("h2", {class: "title"}, `Trial ${this.id}`), statusPill(detail.status)),
-      h("div", {class: "toolbar"}, experiment.control && !context.source.isFrozen ? trialControl(context, detail) : [], neighbours),
-    );
-    this.facts.replaceChildren(
+    const status = store.statusOf(detail),
+      hasControl = experiment.control && !context.source.isFrozen && store.isRunning,
+      isPausedByRequest = detail.requests?.findLast(({done}) => /^(pause|resume)_trial$/.test(done))?.done === "pause_trial";
+    redraw(this.head, [status, hasControl, isPausedByRequest, neighbours.map(Boolean)], () => [
+      h("div", {class: "toolbar"}, h("h2", {class: "title"}, `Trial ${this.id}`), statusPill(status)),
+      h("div", {class: "toolbar"}, hasControl ? trialControl(context, detail, isPausedByRequest) : [], neighbours),
+    ]);
+    const last = Object.entries(detail.last ?? {})
+      .filter(([name]) => name !== experiment.resource)
+      .map(([name, value]) => `${name} ${formatNumber(value)}`)
+      .join(", ");
+    redraw(this.facts, [detail.best, last, {...detail, results: null, log: null}], () =>
       facts([
         [
-          `Best ${store.metric.name}`,
+          `Best ${shortened(store.metric.name, 60)}`,
           detail.best === null ? "" : `${formatNumber(detail.best)} (${experiment.resource} ${detail.best_resource})`,
         ],
-        [
-          "Last values",
-          Object.entries(detail.last ?? {})
-            .map(([name, value]) => `${name} ${formatNumber(value)}`)
-            .join(", "),
-        ],
-        [experiment.resource, String(detail.resource ?? "-")],
-        ["Rung", detail.rung === null || detail.rung === undefined ? "" : String(detail.rung)],
+        ["Last values", last && clampedText(last)],
+        [experiment.resource, formatCount(detail.resource)],
+        ["Rung", detail.rung === null || detail.rung === undefined ? "" : formatCount(detail.rung)],
         ["Began", formatDuration(detail.started)],
         ["Took", detail.ended === null ? "" : formatBrief(detail.ended - detail.started)],
         ["Cost", hasPrices(store) ? formatMoney(detail.cost) : ""],
@@ -115,19 +122,9 @@ export const trialView = {
       ]),
     );
     this.errorCard.hidden = !detail.error;
-    this.error.textContent = detail.error ?? "";
-    this.config.replaceChildren(
-      h(
-        "table",
-        {class: "pairs"},
-        h(
-          "tbody",
-          {},
-          Object.entries(detail.config).map(([key, value]) =>
-            h("tr", {}, h("th", {scope: "row"}, key), h("td", {class: "number"}, formatValue(value))),
-          ),
-        ),
-      ),
+    setText(this.error, detail.error ?? "");
+    redraw(this.config, [detail.config, detail.arguments], () => [
+      configTable(detail.config),
       h(
         "div",
         {class: "toolbar copies"},
@@ -135,58 +132,75 @@ export const trialView = {
         detail.arguments ? copyButton("Command line", detail.arguments) : "",
         copyButton("JSON", JSON.stringify(detail.config, null, 2)),
       ),
-    );
+    ]);
     const requests = detail.requests ?? [];
     this.requestsCard.hidden = !requests.length;
-    this.requests.replaceChildren(
-      ...requests.map(request =>
-        h(
-          "li",
-          {},
-          [request.action ?? request.kind ?? "", request.text ?? "", request.done ?? "", request.reason ?? ""].filter(Boolean).join(": "),
-        ),
-      ),
-    );
-    const isEmpty = !detail.results?.length;
+    redraw(this.requests, requests, () => requests.map(request => h("li", {}, requestText(request))));
+    const n = this.panels().length,
+      isEmpty = !n;
+    this.chart.setHeight(n > 1 ? PANEL_HEIGHT * n : 320);
     this.curve.hidden = isEmpty;
     this.noCurve.hidden = !isEmpty;
+    setText(
+      this.noCurve,
+      status === "running" ? "No result yet. Values appear as the script reports them." : "The trial ended before it reported a result.",
+    );
+    setText(
+      this.noLog,
+      status === "running"
+        ? "No log yet. The output of the script appears here, line by line."
+        : "There is no output of this trial on this machine.",
+    );
     if (!isEmpty) this.chart.draw();
   },
 
+  /** Reports that count: not repeated, late or invalid ones. */
+  results() {
+    return (this.detail.results ?? []).filter(result => !IGNORED_DECISIONS.includes(result.decision));
+  },
+
+  /** Metrics that have a panel: the tuned ones first. */
+  panels() {
+    const {metrics, resource} = this.store.experiment,
+      tuned = metrics.map(metric => metric.name);
+    const names = [...new Set(this.results().flatMap(result => Object.keys(result.metrics)))].filter(
+      name => !name.startsWith("st_") && name !== resource,
+    );
+    return [...tuned.filter(name => names.includes(name)), ...names.filter(name => !tuned.includes(name))].slice(0, MOST_PANELS);
+  },
+
+  /** A panel per metric, one above the other: their scales differ. */
   option() {
-    const names = [...new Set(this.detail.results.flatMap(result => Object.keys(result.metrics)))].filter(name => !name.startsWith("st_"));
-    const tuned = this.store.experiment.metrics.map(metric => metric.name),
-      shown = names
-        .filter(name => tuned.includes(name))
-        .concat(names.filter(name => !tuned.includes(name)))
-        .slice(0, 7);
-    const single = shown.length === 1,
-      selected = Object.fromEntries(shown.map(name => [name, tuned.includes(name)]));
+    const shown = this.panels(),
+      results = this.results(),
+      resources = results.map(result => result.resource),
+      height = shown.length > 1 ? PANEL_HEIGHT : 320;
     return {
-      legend: single ? {show: false} : legend({selected}),
-      grid: plotGrid({top: single ? 16 : 34}),
+      grid: shown.map((_, index) => plotGrid({top: index * height + 4, bottom: undefined, height: height - 12})),
+      axisPointer: {link: [{xAxisIndex: "all"}]},
       tooltip: tooltip(null, {trigger: "axis", valueFormatter: value => formatNumber(value)}),
-      xAxis: axis("value", this.store.experiment.resource, {min: "dataMin", max: "dataMax"}),
-      yAxis: axis("value", single && shown[0].length < 40 ? shown[0] : "", {nameGap: 52}),
+      xAxis: shown.map((_, gridIndex) => ({
+        ...countAxis(gridIndex === shown.length - 1 ? this.store.experiment.resource : "", resources),
+        gridIndex,
+      })),
+      yAxis: shown.map((name, gridIndex) => upAxis("value", name, {gridIndex, splitNumber: shown.length > 2 ? 2 : 4})),
       series: shown.map((name, index) => ({
         id: `metric-${name}`,
-        name,
+        name: shortened(name, 40),
         type: "line",
+        xAxisIndex: index,
+        yAxisIndex: index,
         symbolSize: 5,
-        itemStyle: {color: PALETTE[index]},
-        lineStyle: {color: PALETTE[index]},
-        data: this.detail.results.filter(result => name in result.metrics).map(result => [result.resource, toNumber(result.metrics[name])]),
+        itemStyle: {color: PALETTE[index % PALETTE.length]},
+        lineStyle: {color: PALETTE[index % PALETTE.length]},
+        data: results.filter(result => name in result.metrics).map(result => [result.resource, toNumber(result.metrics[name])]),
       })),
     };
   },
 
   logCard() {
     this.log = h("pre", {class: "log", tabindex: "0", role: "log", "aria-label": `Log of trial ${this.id}`, "aria-live": "off"});
-    this.noLog = emptyNote(
-      this.detail.status === "running"
-        ? "No log yet. The output of the script appears here, line by line."
-        : "There is no output of this trial on this machine.",
-    );
+    this.noLog = emptyNote("");
     this.log.hidden = true;
     this.logProblem = h("p", {class: "warning", role: "status", hidden: true});
     return card(
@@ -247,6 +261,7 @@ export const trialView = {
 
   /** Read the trial again if it changed: at once if its status did, else at most every two seconds. */
   update(change) {
+    if (this.detail && change.has("status")) this.draw();
     if (!this.detail || (!change.trials.has(this.id) && !change.has("events", "all"))) return;
     const isDue = this.store.trials.get(this.id)?.status !== this.detail.status;
     if (isDue) clearTimeout(this.timer);
@@ -281,3 +296,9 @@ export const trialView = {
     this.chart?.dispose();
   },
 };
+
+/** A request about a trial and what was done, in words. */
+function requestText({action, arguments: given, done, reason}) {
+  const words = action === "note" ? `note: ${given?.text ?? ""}` : String(action).replaceAll("_", " ");
+  return [words, done ? "" : ": refused", reason ? ` (${reason})` : ""].join("");
+}

@@ -1,10 +1,10 @@
 // The table of trials: search, filters, sorting, pages.
-import {h, checkbox, choice, statusPill} from "./dom.js";
-import {formatBrief, formatConfig, formatCount, formatDuration, formatMoney, formatNumber, formatValue} from "./format.js";
+import {h, checkbox, choice, setText, statusPill} from "./dom.js";
+import {formatBrief, formatConfig, formatCount, formatDuration, formatMoney, formatNumber, formatValue, plural} from "./format.js";
 import {experimentAddress} from "./list.js";
 import {DataTable} from "./table.js";
 
-export const TRIAL_STATUSES = ["running", "paused", "completed", "stopped", "failed"];
+export const TRIAL_STATUSES = ["running", "paused", "completed", "stopped", "failed", "interrupted"];
 const COMPARISONS = {
   "<": (a, b) => a < b,
   ">": (a, b) => a > b,
@@ -20,18 +20,19 @@ export const trialsView = {
   render(container, context) {
     this.context = context;
     this.store = context.store;
-    this.filters = {q: "", status: "", sort: "", down: "", ...context.route.query};
+    this.filters = {q: "", status: "", sort: "Trial", down: "1", wide: "", page: "", ...context.route.query};
     this.search = h("input", {
       type: "search",
       placeholder: "lr<0.01 width=64 text ( / )",
+      maxlength: "500",
       "aria-label": "Search trials",
       "aria-describedby": "search-help",
       oninput: () => this.filter("q", this.search.value),
     });
     this.search.value = this.filters.q;
     this.count = h("p", {class: "small", role: "status"});
-    const frame = h("section", {class: "card flush", "aria-label": "Trials"});
-    this.hasConfig = this.filters.wide === "1" || this.store.tuned().length <= 12;
+    const frame = h("section", {class: "card flush"});
+    this.hasConfig = this.filters.wide ? this.filters.wide === "1" : this.store.tuned().length <= 12;
     container.append(
       h(
         "div",
@@ -40,7 +41,7 @@ export const trialsView = {
         choice("Status", [["", "all"], ...TRIAL_STATUSES], this.filters.status, value => this.filter("status", value)),
         checkbox("A column per hyperparameter", this.hasConfig, value => {
           this.hasConfig = value;
-          this.draw();
+          this.filter("wide", value ? "1" : "0");
         }),
       ),
       h(
@@ -55,10 +56,20 @@ export const trialsView = {
       label: "Trials",
       columns: this.columns(),
       rows: () => this.shown(),
-      sort: this.filters.sort || "Trial",
-      isDescending: this.filters.sort ? this.filters.down === "1" : true,
-      empty: "No trial here yet. Trials appear when they start; if a filter is set, clear it.",
+      sort: this.filters.sort,
+      isDescending: this.filters.down === "1",
+      page: Number(this.filters.page || 1) - 1,
+      empty: () =>
+        this.store.trials.size
+          ? "No trial matches. Change the search or the status."
+          : this.store.isRunning
+            ? "No trial yet. Trials appear when they start."
+            : "No trial: the experiment ended before one started.",
       rowClass: row => (row.id === this.store.best.at(-1)?.trial_id ? "best" : ""),
+      onchange: ({sort, isDescending, page}) => {
+        Object.assign(this.filters, {sort, down: isDescending ? "1" : "0", page: page ? String(page + 1) : ""});
+        this.keepFilters();
+      },
     });
     this.draw();
   },
@@ -69,28 +80,33 @@ export const trialsView = {
 
   filter(key, value) {
     this.filters[key] = value;
-    this.context.setQuery(this.filters);
+    this.filters.page = "";
+    this.keepFilters();
     this.table.page = 0;
     this.draw();
   },
 
+  keepFilters() {
+    this.context.setQuery(this.filters, {sort: "Trial", down: "1"});
+  },
+
   shown() {
-    const matches = trialFilter(this.filters.q, this.store.metric.name);
+    const matches = trialFilter(this.filters.q, this.store);
     return [...this.store.trials.values()].filter(
-      trial => (!this.filters.status || trial.status === this.filters.status) && matches(trial),
+      trial => (!this.filters.status || this.store.statusOf(trial) === this.filters.status) && matches(trial),
     );
   },
 
   draw() {
     this.table.setColumns(this.columns());
     this.table.draw();
-    const n = this.shown().length,
+    const n = this.table.n,
       all = this.store.trials.size;
-    this.count.textContent = n === all ? `${formatCount(all)} trials` : `${formatCount(n)} of ${formatCount(all)} trials`;
+    setText(this.count, n === all ? plural(all, "trial") : `${formatCount(n)} of ${plural(all, "trial")}`);
   },
 
   update(change) {
-    if (change.has("trials", "best")) this.draw();
+    if (change.has("trials", "best", "status")) this.draw();
   },
 
   dispose() {},
@@ -106,20 +122,25 @@ export function trialColumns(store, context, hasConfig) {
   const {metrics, resource} = store.experiment,
     {tag, name} = context;
   const trials = [...store.trials.values()],
-    hasCost = hasPrices(store);
+    hasCost = hasPrices(store),
+    isBest = row => row.id === store.best.at(-1)?.trial_id;
   const columns = [
     {
       title: "Trial",
       isNumber: true,
       sort: row => row.id,
-      text: row => String(row.id),
-      fill: (cell, row) => cell.append(h("a", {href: experimentAddress(tag, name, `trials/${row.id}`)}, String(row.id))),
+      text: row => `${row.id}${isBest(row) ? " best" : ""}`,
+      fill: (cell, row) =>
+        cell.append(
+          isBest(row) ? h("span", {class: "star", title: "best", role: "img", "aria-label": "best"}, "\u2605 ") : "",
+          h("a", {href: experimentAddress(tag, name, `trials/${row.id}`)}, String(row.id)),
+        ),
     },
     {
       title: "Status",
-      sort: row => row.status,
-      text: row => `${row.status}${row.is_known ? " known" : ""}`,
-      fill: (cell, row) => cell.append(statusPill(row.status), row.is_known ? h("span", {class: "small"}, " known") : ""),
+      sort: row => store.statusOf(row),
+      text: row => `${store.statusOf(row)}${row.is_known ? " known" : ""}`,
+      fill: (cell, row) => cell.append(statusPill(store.statusOf(row)), row.is_known ? h("span", {class: "small"}, " known") : ""),
     },
     {title: `Best ${metrics[0].name}`, isNumber: true, sort: row => row.best, text: row => formatNumber(row.best)},
     ...metrics.map(metric => ({
@@ -128,7 +149,7 @@ export function trialColumns(store, context, hasConfig) {
       sort: row => row.last?.[metric.name],
       text: row => formatNumber(row.last?.[metric.name]),
     })),
-    {title: resource, isNumber: true, sort: row => row.resource, text: row => String(row.resource ?? "-")},
+    {title: resource, isNumber: true, sort: row => row.resource, text: row => formatCount(row.resource)},
   ];
   if (hasConfig) {
     for (const dimension of store.tuned()) {
@@ -160,25 +181,39 @@ export function trialColumns(store, context, hasConfig) {
   ];
 }
 
-/** A test of trials by words and comparisons, all of which must hold. */
-export function trialFilter(query, metric) {
+/** A test of trials by words and comparisons, all of which must hold; a comparison that is not written to its end holds. */
+export function trialFilter(query, store) {
+  const {resource} = store.experiment,
+    metric = store.metric.name;
+  const named = (trial, name) => {
+    if (name in trial.config) return trial.config[name];
+    if (name === "value" || name === metric) return trial.best;
+    if (name === "trial") return trial.id;
+    if (name === "status") return store.statusOf(trial);
+    if (name === resource) return trial.resource;
+    if (name === "cost" || name === "attempts" || name === "rung") return trial[name];
+    return trial.last?.[name];
+  };
   const tests = query
+    .replace(/\s*(<=|>=|!=|<|>|=)\s*/g, "$1")
     .split(/\s+/)
     .filter(Boolean)
     .map(word => {
-      const found = /^(.+?)(<=|>=|!=|<|>|=)(.+)$/.exec(word);
+      const found = /^(.+?)(<=|>=|!=|<|>|=)(.*)$/.exec(word);
       if (!found) {
         const text = word.toLowerCase();
-        return trial => `${trial.id} ${trial.status} ${formatConfig(trial.config)} ${trial.error ?? ""}`.toLowerCase().includes(text);
+        return trial =>
+          `${trial.id} ${store.statusOf(trial)} ${formatConfig(trial.config)} ${trial.error ?? ""}`.toLowerCase().includes(text);
       }
       const [, name, sign, wanted] = found,
         number = Number(wanted),
         compare = COMPARISONS[sign];
+      if (!wanted) return () => true;
       return trial => {
-        const value =
-          name === "value" || name === metric ? trial.best : name === "trial" ? trial.id : (trial.config[name] ?? trial.last?.[name]);
+        const value = named(trial, name);
         if (value === null || value === undefined) return false;
-        return typeof value === "number" && !Number.isNaN(number) ? compare(value, number) : compare(String(value), wanted);
+        if (typeof value !== "number") return compare(String(value), wanted);
+        return Number.isNaN(number) ? sign === "!=" : compare(value, number);
       };
     });
   return trial => tests.every(test => test(trial));

@@ -1,7 +1,7 @@
 // The workers' timeline: a row per worker; starting, training and uploading, cold and warm, idle between.
 import {h, card, choice, emptyNote, foldedTable} from "./dom.js";
 import {formatCount, formatDuration, formatShare, plural, shortened} from "./format.js";
-import {Chart, axis, plotGrid, themeColour, timeAxis, tooltip} from "./charts.js";
+import {Chart, axis, plotGrid, themeColour, timeAxis, timeMarks, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
 const PHASES = {training: "#0072B2", starting: "#E69F00", uploading: "#CC79A7"};
@@ -18,7 +18,7 @@ export const workersView = {
     this.part = context.route.query.part ?? "last";
     this.frame = h("div", {});
     this.text = h("p", {class: "small"});
-    this.empty = emptyNote("No run yet. A bar appears for each run as soon as a worker begins it.");
+    this.empty = emptyNote("");
     const keys = h(
       "p",
       {class: "keys", "aria-hidden": "true"},
@@ -48,6 +48,7 @@ export const workersView = {
       onclick: event => {
         location.hash = experimentAddress(context.tag, context.name, `trials/${event.value[5]}`);
       },
+      onready: instance => instance.on("datazoom", () => this.markTimes(instance)),
     });
     holder.append(
       foldedTable(
@@ -59,12 +60,18 @@ export const workersView = {
             String(run.trial_id),
             run.warm === null || run.warm === undefined ? "" : run.warm ? "warm" : "cold",
             formatDuration(run.begin),
-            run.end === null ? "runs" : formatDuration(run.end),
+            run.end === null ? "-" : formatDuration(run.end),
             run.phases.map(phase => `${phase.name} ${formatDuration((phase.end ?? run.end ?? this.store.time) - phase.begin)}`).join(", "),
           ]),
       ),
     );
     this.draw();
+  },
+
+  /** Marks at whole minutes or hours of the part that is shown. */
+  markTimes(instance) {
+    const {startValue, endValue} = instance.getOption().dataZoom[0];
+    instance.setOption({xAxis: timeMarks(startValue, endValue)});
   },
 
   option() {
@@ -78,16 +85,14 @@ export const workersView = {
       for (const phase of phases)
         data.push([phase.begin, phase.end ?? end, row, phase.name, run.warm === true ? 1 : 0, run.trial_id, run.end === null ? 1 : 0]);
     });
-    const first = Math.min(...data.map(row => row[0])),
+    const isWhole = this.part === "first" || this.shown.length === this.store.runs.size,
+      first = isWhole ? 0 : data.reduce((low, row) => Math.min(low, row[0]), Infinity),
+      last = data.reduce((high, row) => Math.max(high, row[1]), first),
       soft = themeColour("soft"),
       page = themeColour("card");
     return {
       grid: plotGrid({bottom: 44, right: 16}),
-      xAxis: timeAxis("", time, {
-        min: this.part === "first" || this.shown.length === this.store.runs.size ? 0 : first,
-        max: "dataMax",
-        interval: undefined,
-      }),
+      xAxis: timeAxis("", last, {min: first}),
       yAxis: axis("category", "", {
         data: workers,
         inverse: true,
@@ -101,7 +106,13 @@ export const workersView = {
           height: 20,
           bottom: 12,
           showDataShadow: false,
+          backgroundColor: themeColour("tint"),
           borderColor: themeColour("line"),
+          fillerColor: themeColour("line"),
+          handleStyle: {color: page, borderColor: soft},
+          moveHandleStyle: {color: soft, opacity: 0.5},
+          emphasis: {handleStyle: {borderColor: themeColour("accent")}, moveHandleStyle: {color: themeColour("accent")}},
+          brushSelect: false,
           textStyle: {color: soft},
           labelFormatter: formatDuration,
         },
@@ -109,7 +120,7 @@ export const workersView = {
       tooltip: tooltip(
         point => {
           const [begin, end, row, name, warm, trial, isOpen] = point.value;
-          return `${shortened(workers[row], 40)}, trial ${trial}\n${name}${name === "starting" ? (warm ? " (warm)" : " (cold)") : ""}: ${formatDuration(end - begin)}${isOpen ? " so far" : ""}\nfrom ${formatDuration(begin)}`;
+          return `${shortened(workers[row], 40)}, trial ${trial}\n${name}${name === "starting" ? (warm ? " (warm)" : " (cold)") : ""}: ${formatDuration(end - begin)}${isOpen && this.store.isRunning ? " so far" : ""}\nfrom ${formatDuration(begin)}`;
         },
         {trigger: "item"},
       ),
@@ -177,10 +188,13 @@ export const workersView = {
     const isEmpty = !runs.length;
     for (const part of [this.frame, this.keys, this.text]) part.hidden = isEmpty;
     this.empty.hidden = !isEmpty;
+    this.empty.textContent = this.store.isRunning
+      ? "No run yet. A bar appears for each run as soon as a worker begins it."
+      : "No run: the experiment ended before a worker began one.";
     this.range.hidden = runs.length <= MOST_RUNS;
     if (isEmpty) return;
     const height = Math.min(900, Math.max(180, 90 + 30 * this.workers.length));
-    if (this.chart.element.clientHeight !== height) this.chart.element.style.height = `${height}px`;
+    this.chart.setHeight(height);
     const busy = runs.reduce((sum, run) => sum + (run.end ?? this.store.time) - run.begin, 0),
       all = this.workers.length * this.store.time;
     const warm = runs.filter(run => run.warm === true).length,
@@ -189,7 +203,7 @@ export const workersView = {
       [
         `${plural(runs.length, "run")} on ${plural(this.workers.length, "worker")}`,
         all ? `busy ${formatShare(Math.min(1, busy / all))} of the time` : "",
-        warm + cold ? `${formatCount(warm)} warm and ${formatCount(cold)} cold starts` : "",
+        warm + cold ? `starts: ${formatCount(warm)} warm, ${formatCount(cold)} cold` : "",
       ]
         .filter(Boolean)
         .join(", ") + ". Drag the slider, or Ctrl + wheel, to zoom.";
@@ -197,7 +211,7 @@ export const workersView = {
   },
 
   update(change) {
-    if (change.has("runs")) this.draw();
+    if (change.has("runs", "status")) this.draw();
   },
 
   dispose() {

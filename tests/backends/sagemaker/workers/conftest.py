@@ -32,7 +32,7 @@ from tunewright.interfaces import BackendEvent
 from tunewright.runner import s3_keys
 from tunewright.runner.build import runner_bytes
 from tunewright.runner.channel import EXITED, End, Report
-from tunewright.runner.s3_tasks import Lease, TaskQueue
+from tunewright.runner.s3_tasks import S3Lease, TaskQueue
 from tunewright.testing.jobs import job_settings
 from tunewright.trial import Ended, PhaseChange, Reported
 
@@ -211,7 +211,7 @@ class FakeWorker:
         self._fleet = fleet
         self.name = f"{job}/algo-1"
         self.queue = TaskQueue(RunnersView(fleet.aws.s3), "bucket", fleet.prefix, job)
-        self.leases: dict[str, Lease] = {}
+        self.leases: dict[str, S3Lease] = {}
 
     def take(self, run: str) -> dict[str, Any]:
         lease = self.queue.claim(run)

@@ -19,7 +19,7 @@ from tunewright.aws import S3Objects
 from tunewright.backends.engine.job_service import JobName, JobOrder
 from tunewright.backends.engine.tasks import LeaseWatch
 from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
-from tunewright.runner.s3_tasks import Lease, TaskQueue
+from tunewright.runner.s3_tasks import S3Lease, TaskQueue
 from tunewright.testing.jobs import job_settings
 from tunewright.trial import Run
 
@@ -75,7 +75,7 @@ def test_a_run_never_has_two_workers(steps: list[tuple[str, int]]) -> None:
     store = MemoryS3()
     board = S3TaskBoard(S3Objects(store, "bucket", "x"), job_settings())
     queues = [TaskQueue(store, "bucket", "x/", f"job-{worker}") for worker in range(3)]
-    leases: dict[int, Lease] = {}
+    leases: dict[int, S3Lease] = {}
     board.post(order("0-0-0"))
     is_over = False
     for step, worker in steps:

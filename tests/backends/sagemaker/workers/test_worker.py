@@ -16,7 +16,7 @@ import pytest
 from tunewright.backends.sagemaker.workers import run_logs
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, RELEASE, End, Report
-from tunewright.runner.worker_run import RunSink
+from tunewright.runner.s3_worker import RunSink
 
 SCRIPT = """
     import os, signal, sys, time
@@ -163,7 +163,7 @@ OUTAGE = """
 
     from botocore.exceptions import ClientError, EndpointConnectionError
 
-    from tunewright.runner import worker
+    from tunewright.runner import s3_worker, worker
 
     busy = ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "GetObject")
     denied = ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "GetObject")
@@ -183,9 +183,9 @@ OUTAGE = """
                 raise troubles.pop()
             return {"Body": SimpleNamespace(read=lambda: b"drain"), "ETag": "x"}
 
-    worker.S3Client = Outage
+    s3_worker.S3Client = Outage
     worker._SLOWEST = 0.01
-    sys.exit(worker.main(sys.argv[1:2]))
+    sys.exit(s3_worker.main(sys.argv[1:2]))
 """
 
 

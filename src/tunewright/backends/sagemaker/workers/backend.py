@@ -84,6 +84,7 @@ class WorkersBackend(EngineBackend, Backend):
         times = WorkerTimes(
             lease=parameters.lease_seconds,
             take=parameters.take_seconds,
+            hand_over=parameters.hand_over_seconds,
             idle=endpoint.seconds(workers.idle_seconds, at_least=workers.shortest_idle),
         )
         board = S3TaskBoard(site.objects, settings)
