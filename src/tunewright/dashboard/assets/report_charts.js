@@ -1,6 +1,6 @@
 // Charts of comparisons, from the data of tunewright.analysis.charts: lines with bands, intervals by row, and ranks on a line.
 import {foldedTable, h, redraw, svg} from "./dom.js";
-import {Chart, DASHES, MARKERS, PALETTE, axis, drawLegend, hiddenLegend, isNarrowPage, plotGrid, themeColour, tooltip, upAxis} from "./charts.js";
+import {Chart, DASHES, MARKERS, PALETTE, axis, drawLegend, hiddenLegend, isNarrowPage, plotGrid, tooltip, upAxis} from "./charts.js";
 import {formatNumber, shortened} from "./format.js";
 
 const RANK_WIDTH = 760, RANK_SIDE = 230, RANK_LEAST = 280, RANK_ROW = 34;
@@ -104,7 +104,7 @@ function intervalPanel(container, chart, panel, title) {
   const drawn = new Chart(place, {label: `${title}: ${panel.title}`, height: panel.rows.length > 8 ? 520 : 320, build: () => ({
     grid: plotGrid(),
     tooltip: tooltip(point => intervalText(panel.rows[point.dataIndex]), {trigger: "item"}),
-    xAxis: axis("value", flat(panel.x.label), {nameGap: 30, splitNumber: isNarrowPage() ? 3 : 5, ...(isNarrowPage() ? {nameTextStyle: {color: themeColour("soft"), width: 200, overflow: "break", align: "center"}} : {})}),
+    xAxis: axis("value", isNarrowPage() ? flat(panel.x.label).replace(" (", "\n(") : flat(panel.x.label), {nameGap: 30, splitNumber: isNarrowPage() ? 3 : 5}),
     yAxis: axis("category", "", {data: names, inverse: true, axisLabel: {width: isNarrowPage() ? 90 : 150, overflow: "truncate", interval: 0}}),
     series: [
       {type: "scatter", silent: true, symbol: "rect", symbolSize: [2, 10], data: panel.rows.flatMap((row, i) => row.values.map(value => ({value: [value, i], itemStyle: {color: colour(row), opacity: 0.5}})))},
