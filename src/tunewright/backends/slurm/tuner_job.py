@@ -20,6 +20,7 @@ _SCRIPT: Final = Template("""\
 #!/bin/bash
 $options
 
+tuner= is_cancelled= is_handed_over=
 # Before the time limit a job after this one is submitted, which resumes the experiment from its journal. Trials run on meanwhile.
 hand_over() {
     until (
