@@ -68,12 +68,13 @@ def peer(python: str, n_trials: int, n_workers: int) -> dict[str, object]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{done.stdout}\n{done.stderr}")
-    seen = json.loads(done.stdout.splitlines()[-1])
+    (line,) = (one for one in done.stdout.splitlines() if one.startswith('{"began"'))
+    seen = json.loads(line)
     return figures([tuple(one) for one in seen["trials"]], n_workers, seen["began"])
 
 
 def figures(times: Times, n_workers: int, began: float) -> dict[str, object]:
-    """What is told of trials.
+    """Rates and waits of trials; "after_start" from the first report of the last of the first workers to the last start.
 
     Parameters
     ----------
@@ -87,12 +88,18 @@ def figures(times: Times, n_workers: int, began: float) -> dict[str, object]:
     first, last = min(one[0] for one in times), max(one[2] for one in times)
     waits = sorted(reported - started - 1.0 for started, reported, _ in times)
     later = sorted(reported - started - 1.0 for started, reported, _ in sorted(times)[n_workers:])
+    all_train = max(reported for _, reported, _ in sorted(times)[:n_workers])
+    last_start = max(started for started, _, _ in times)
+    n_between = sum(all_train < ended <= last_start for _, _, ended in times)
+    between = n_between / (last_start - all_train) if n_between else 0.0
     return {
         "trials": len(times),
         "workers": n_workers,
         "wall": round(last - first, 1),
         "from_command": round(last - began, 1),
         "per_minute": round(60 * len(times) / (last - first), 1),
+        "per_minute_after_start": round(60 * between, 1),
+        "busy_after_start": round(EPOCHS * between / n_workers, 3),
         "busy": round(EPOCHS * len(times) / (n_workers * (last - first)), 3),
         "first_report": round(waits[len(waits) // 2], 2),
         "first_report_later": round(later[len(later) // 2], 2) if later else None,

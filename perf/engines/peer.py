@@ -31,6 +31,9 @@ class Times(tune.Callback):
     def on_trial_complete(self, iteration, trials, trial, **info) -> None:
         self.ended[trial.trial_id] = time.time()
 
+    def on_trial_error(self, iteration, trials, trial, **info) -> None:
+        raise SystemExit(f"trial {trial.trial_id} failed")
+
 
 def train(config: dict[str, float]) -> None:
     for epoch in range(1, int(config["epochs"]) + 1):

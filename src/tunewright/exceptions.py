@@ -78,6 +78,14 @@ class MissingExtraError(TunewrightError, ImportError):
         super().__init__(f"{needed_for} needs an optional package: {install_command(extra)}{note}")
 
 
+class TrackerError(TunewrightError):
+    """A tracker's store cannot be written."""
+
+    def __init__(self, tracker: str, error: Exception) -> None:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        super().__init__(f"{tracker} cannot be written: {lines[0]}")
+
+
 def install_command(extra: str) -> str:
     """Return the command that adds an extra to this installation: from the index, a folder, a file or a repository."""
     metadata = importlib.import_module(

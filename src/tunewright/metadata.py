@@ -128,6 +128,8 @@ class ExperimentMetadata(Struct, frozen=True, kw_only=True):
     tag: str = ""
     origin: str = ""
     """Name of the experiment whose best configuration it trains again."""
+    imported: dict[str, Any] | None = None
+    """Of an experiment that was imported: the tool, the source, and its name there."""
     random_seed: int = 0
     method: dict[str, Any] | str = ""
     """Name and settings; the import path of a method that is a function of the user."""

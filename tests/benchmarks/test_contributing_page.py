@@ -14,7 +14,9 @@ import pytest
 from tunewright.storage import experiments
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "contributing_benchmark.md"
-FILE = re.compile(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+FILE = re.compile(
+    r"^`([\w.]+)`:\n\n(?:<!-- skip[^\n]*\n\n)?```\w+\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL
+)
 SHELL = re.compile(r"^```bash\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
 

@@ -142,6 +142,53 @@ def test_results_are_exported_as_csv(
     assert (code, "is a folder" in err) == (2, True)
 
 
+def test_an_experiment_goes_to_optuna_and_back(
+    outcome: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "study.log"
+    code, out, _ = call(capsys, "export", "mine", "--to", f"optuna:storage={place},study=there")
+    assert (code, out) == (0, f"5 trials in optuna: optuna-dashboard {place}\n")
+    code, out, err = call(capsys, "import", "--from", "optuna", str(place), "--experiment_tag", "back")
+    assert (code, err) == (0, "")
+    back = load_outcome(next(experiments("back")))
+    assert out.strip().endswith(f"as {back.folder.name}")
+    assert back.space == outcome.space
+    assert back.counts == outcome.counts
+    assert back.history.n_results == outcome.history.n_results
+    assert {frozenset(one.config.items()) for one in back.trials} == {
+        frozenset(one.config.items()) for one in outcome.trials
+    }
+    assert call(capsys, "import", "--from", "optuna", str(place), "--experiment_tag", "back")[1] == (
+        out.replace("Stored", "Stored before:")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("export", "mine", "--to", "mlfow"), "Did you mean 'mlflow'"),
+        (("export", "mine", "--to", "optuna:study"), "--to takes NAME:key=value"),
+        (("export", "mine", "--to", "optuna:stdy=a"), "Did you mean 'study'"),
+        (("export", "mine", "--to", "optuna", "--output", "x"), "--output is the file of a table"),
+        (("export", "mine", "--to", "tensorboard"), "Unknown target of export"),
+        (("export", "mine", "--follow"), "--follow is for"),
+        (
+            ("export", "mine", "--to", "mlflow:tracking_uri=arn:aws:s3:::mine"),
+            "not the ARN of an MLflow server",
+        ),
+        (("import", "--from", "syne-tune", "x", "--study", "y"), "--study is for --from optuna"),
+        (("import", "--from", "other", "x"), "--from"),
+        (("import", "x"), "--from"),
+    ],
+)
+def test_exports_and_imports_that_cannot_work_are_refused(
+    outcome: Outcome, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    code, _, err = call(capsys, *arguments)
+    assert code == 2
+    assert said in err
+
+
 def test_results_are_exported_as_parquet(
     outcome: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

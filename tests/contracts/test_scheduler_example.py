@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 
 import tunewright.interfaces as contracts
@@ -15,10 +16,10 @@ LOSS = Metric("loss")
 
 
 def halving() -> contracts.Scheduler:
-    doc = contracts.Scheduler.__doc__ or ""
+    doc = inspect.getdoc(contracts.Scheduler) or ""
     code = doc[doc.index("class Halving") : doc.index("The Tuner calls")]
     names = {**vars(trial), **vars(contracts), "Metric": Metric}
-    exec(textwrap.dedent(" " * 8 + code), names)  # noqa: S102 - our own text
+    exec(textwrap.dedent(" " * 4 + code), names)  # noqa: S102 - our own text
     scheduler = names["Halving"](RandomSearcher(SearchSpace({"x": Float(0.0, 1.0)}), seed=0), LOSS)
     assert isinstance(scheduler, contracts.Scheduler)
     return scheduler

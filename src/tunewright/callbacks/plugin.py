@@ -137,8 +137,15 @@ def build_callback(config: CallbackConfig, context: CallbackContext) -> Callback
     return find_callback(config.callback_name).build(config, context)
 
 
-def callback_from_text(text: str) -> CallbackConfig:
+def callback_from_text(text: str, *, flag: str = "--callback") -> CallbackConfig:
     """A callback from ``NAME`` or ``NAME:key=value,key=value``, as ``--callback`` takes it.
+
+    Parameters
+    ----------
+    text
+        Name and settings.
+    flag
+        Flag of the text, for messages.
 
     Raises
     ------
@@ -150,9 +157,9 @@ def callback_from_text(text: str) -> CallbackConfig:
     for pair in settings.split(",") if colon else ():
         key, equals, value = pair.partition("=")
         if not key or not equals:
-            raise SettingsError(f"--callback takes NAME:key=value,key=value, not {text!r}")
+            raise SettingsError(f"{flag} takes NAME:key=value,key=value, not {text!r}")
         pairs[key] = value
-    return config_from_json(find_callback(name).config, pairs, flag=f"--callback {name}")
+    return config_from_json(find_callback(name).config, pairs, flag=f"{flag} {name}")
 
 
 def callback_to_json(config: CallbackConfig) -> dict[str, Json]:

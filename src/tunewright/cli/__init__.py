@@ -35,7 +35,14 @@ COMMANDS: Final = {
         "plot": ("comparing:plot_app", "Draw an experiment: learning curves, workers, importance"),
         "note": ("housekeeping:note_app", "Write a note on an experiment"),
         "rename": ("housekeeping:rename_app", "Give experiments another tag"),
-        "export": ("housekeeping:export_app", "Write all results of an experiment as CSV or Parquet"),
+        "export": (
+            "housekeeping:export_app",
+            "Write an experiment as a table, or into MLflow, W&B or Optuna",
+        ),
+        "import": (
+            "housekeeping:import_app",
+            "Store a study of Optuna or results of Syne Tune as an experiment",
+        ),
         "repair": ("housekeeping:repair_app", "Make an experiment with a damaged journal usable again"),
         "delete": ("housekeeping:delete_app", "Delete experiments"),
     },

@@ -106,6 +106,8 @@ class RunFlags:
     """A callback that watches each experiment, with its settings; may be repeated."""
     tensorboard: bool = False
     """Short for --callback tensorboard: write event files into the folder of each experiment."""
+    on_end: str = field(default="", metadata={"metavar": "COMMAND"})
+    """Command that gets the summary of each experiment (as show --format json prints it) on its standard input, a minute at most."""
 
     def with_points(
         self, benchmark: BenchmarkDefinition, also: Collection[str] = ()

@@ -1,4 +1,4 @@
-"""``tunewright note``, ``rename``, ``export``, ``repair``, ``delete`` and ``doctor``: keeping stored experiments in order."""
+"""``tunewright note``, ``rename``, ``export``, ``import``, ``repair``, ``delete`` and ``doctor``: keeping stored experiments in order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -24,7 +25,9 @@ from cyclopts import App, Parameter
 
 from tunewright.aws.endpoint import credentials_found
 from tunewright.backends.plugin import BackendPlugin, backend_names, find_backend
+from tunewright.callbacks.plugin import callback_from_text
 from tunewright.callbacks.results import result_rows, results_csv
+from tunewright.callbacks.tracking import export_experiment, tracker_names
 from tunewright.cli.exits import FAILED, say
 from tunewright.cli.flags import FileFlags, backend_table, explain_backend_flag
 from tunewright.cli.output import is_confirmed
@@ -37,8 +40,10 @@ from tunewright.exceptions import (
     MissingExtraError,
     SettingsError,
     TunewrightError,
+    UnknownNameError,
 )
 from tunewright.experiments import load_outcome
+from tunewright.experiments.imported import read_optuna, read_syne_tune, store_imported
 from tunewright.experiments.outcome import stored_status
 from tunewright.formatting import plural
 from tunewright.journal import read_events, read_header
@@ -53,6 +58,7 @@ from tunewright.storage import (
     safe_name,
     write_atomically,
 )
+from tunewright.trial import ExperimentStatus
 from tunewright.types import package_version
 
 note_app = command_app(
@@ -65,8 +71,13 @@ rename_app = command_app(
 )
 export_app = command_app(
     "export",
-    "Write all results of an experiment to a file.",
+    "Write an experiment as a table, or into MLflow, Weights & Biases or Optuna.",
     usage="tunewright export [OPTIONS] EXPERIMENT",
+)
+import_app = command_app(
+    "import",
+    "Store a study of Optuna, or the results of a tuner of Syne Tune, as an experiment.",
+    usage="tunewright import --from {optuna,syne-tune} [OPTIONS] SOURCE",
 )
 repair_app = command_app(
     "repair",
@@ -208,27 +219,37 @@ def _backend_name(folder: ExperimentFolder) -> str:
 
 # --- export
 
+_TABLES: Final = ("csv", "parquet")
+
 
 @export_app.default
 def export(
     experiment: str,
     /,
     *,
-    to: Literal["csv", "parquet"] = "csv",
+    to: Annotated[str, Parameter(metavar="FORMAT")] = "csv",
     output: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    follow: bool = False,
 ) -> int:
-    """Write all results as a table: trial, resource, metrics, configuration, decision, status, time.
+    """Write an experiment to a table, or into the store of another tool; a second time adds only what is new.
 
     Parameters
     ----------
     experiment
         Name, unique beginning of a name, path of the folder, or @last.
     to
-        Format of the file.
+        csv or parquet: all results, a row each. mlflow, wandb or optuna: all trials, as docs/trackers.md describes; with settings as
+        mlflow:tracking_uri=http://HOST:5000,experiment=NAME, wandb:project=NAME,mode=offline or optuna:storage=FILE,study=NAME.
     output
-        The file (default: NAME.csv or NAME.parquet in this folder); an existing one is replaced.
+        File of a table (default: NAME.csv or NAME.parquet in this folder); an existing one is replaced.
+    follow
+        Continue until the experiment ends; not for tables.
     """
     folder = find_experiment(experiment)
+    if to not in _TABLES:
+        return _export_to_tracker(folder, to, output, is_followed=follow)
+    if follow:
+        raise SettingsError("--follow is for mlflow, wandb and optuna: a table is written once")
     path = (output or Path(f"{folder.name}.{to}")).expanduser()
     events = list(read_events(folder.journal_path))
     if path.is_dir():
@@ -244,6 +265,24 @@ def export(
             f"Cannot write {path}: {error.strerror}. Choose another file with --output"
         ) from None
     say(f"Wrote {path}")
+    return 0
+
+
+def _export_to_tracker(folder: ExperimentFolder, to: str, output: Path | None, *, is_followed: bool) -> int:
+    """Write an experiment into the store of another tool."""
+    name = to.partition(":")[0]
+    known = [*_TABLES, *tracker_names()]
+    if name not in known:
+        raise UnknownNameError("target of export", name, known)
+    if output is not None:
+        raise SettingsError(f"--output is the file of a table: {name} has settings, --to {name}:key=value")
+    config = callback_from_text(to, flag="--to")
+
+    def wait() -> bool:
+        time.sleep(1.0)
+        return stored_status(folder) is ExperimentStatus.RUNNING
+
+    say(export_experiment(folder, config, wait if is_followed else None))
     return 0
 
 
@@ -263,6 +302,48 @@ def _column(cells: Sequence[Any]) -> list[float | str | bool | None]:
     kinds: set[type] = {type(cell) for cell in cells if cell != ""}
     convert = float if kinds == {int, float} else str if len(kinds) > 1 else None
     return [None if cell == "" else cell if convert is None else convert(cell) for cell in cells]
+
+
+# --- import
+
+
+@import_app.default
+def import_experiment(
+    source: str,
+    /,
+    *,
+    tool: Annotated[Literal["optuna", "syne-tune"], Parameter(name="--from")],
+    study: str | None = None,
+    metric: str | None = None,
+    experiment_tag: str | None = None,
+) -> int:
+    """Store an experiment of another tool; show, report, --warm_start and tables record take it then.
+
+    Parameters
+    ----------
+    source
+        optuna: URL of a database, or path of a sqlite or journal file. syne-tune: folder of a tuner, with metadata.json and
+        results.csv.zip.
+    tool
+        The other tool.
+    study
+        Of Optuna: name of the study (default: the only one).
+    metric
+        Names of the tuned values, with commas (default: those of the source, else value).
+    experiment_tag
+        Tag of the experiment (default: the name of the study, or of Syne Tune's script).
+    """
+    if study is not None and tool != "optuna":
+        raise SettingsError("--study is for --from optuna")
+    found = read_optuna(source, study, metric) if tool == "optuna" else read_syne_tune(source, metric)
+    folder, is_new = store_imported(found, experiment_tag)
+    for notice in found.notices:
+        sys.stderr.write(f"{notice}\n")
+    counts = Counter(str(trial.status) for trial in found.trials)
+    text = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+    done = "Stored" if is_new else "Stored before:"
+    say(f"{done} {plural(len(found.trials), 'trial')} ({text}) as {folder.name}")
+    return 0
 
 
 # --- repair

@@ -224,6 +224,7 @@ class Launch:
                 warm_start=run.warm_start,
                 max_num_checkpoints=run.max_num_checkpoints,
                 callbacks=run.callbacks,
+                on_end=run.on_end,
                 limits=given.over(self._limits(benchmark, given)),
                 delete_checkpoints=run.delete_checkpoints,
             )

@@ -44,8 +44,9 @@ from tunewright.cli.slices import RemoteOptions, SliceLaunch, SlicePlan
 from tunewright.exceptions import SettingsError
 from tunewright.experiments import Experiment, ExperimentPlan
 from tunewright.formatting import plural
+from tunewright.remote.launch import tuner_folders
 from tunewright.remote.package import bundle_remote, check_travels
-from tunewright.storage import home, safe_name, write_atomically
+from tunewright.storage import safe_name, write_atomically
 from tunewright.transfer.reading import pack_evaluations
 
 NOT_FORWARDED: Final = frozenset({"dry_run"})
@@ -378,7 +379,7 @@ def _launch_in_engine(experiment: Experiment, *, is_agreed: bool) -> int:
         dependencies=tuple(str(Path(one).absolute()) for one in benchmark.dependencies),
     )
     name = SlicePlan.of(experiment, ()).name
-    main = _tuner_folder(experiment.tag, name) / "hpo_main.py"
+    main = tuner_folders(experiment.tag) / name / "hpo_main.py"
     main.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(main, _MAIN)
     stored = replace(experiment, benchmark=benchmark).to_json()
@@ -390,7 +391,7 @@ def _launch_in_engine(experiment: Experiment, *, is_agreed: bool) -> int:
 def _check_new(plan: SlicePlan, *, is_resumed: bool) -> None:
     """Raise an error for a slice that was launched before, unless it is resumed."""
     tag = plan.experiments[0].tag
-    if _tuner_folder(tag, plan.name).exists() and not is_resumed:
+    if (tuner_folders(tag) / plan.name).exists() and not is_resumed:
         raise SettingsError(
             f"Launched before under the tag {tag}: {plan.name}. Continue with --resume, or give another --experiment_tag"
         )
@@ -402,17 +403,12 @@ def _launch(experiment: Experiment, name: str, command: Sequence[str]) -> None:
         name=safe_name(f"tuner-{experiment.tag}-{name}"),
         command=(sys.executable, *command),
         cwd=Path.cwd(),
-        folder=_tuner_folder(experiment.tag, name),
+        folder=tuner_folders(experiment.tag) / name,
     )
     say(experiment.plugin.launch(experiment.backend, tuner))
     say(
         f"Follow it with: tunewright list --experiment_tag {experiment.tag}, tunewright dashboard {experiment.tag}"
     )
-
-
-def _tuner_folder(tag: str, name: str) -> Path:
-    """The folder of a tuner's job: its script and its output."""
-    return home() / "remote" / safe_name(tag, "experiment tag") / name
 
 
 def pack_warm_start(sources: Sequence[str]) -> dict[str, bytes]:

@@ -21,7 +21,7 @@ from tunewright.cli.slices import HEADINGS, follow, price_note, slice_rows
 from tunewright.exceptions import BackendError, SettingsError, UnknownNameError
 from tunewright.formatting import plural
 from tunewright.remote.cleanup import clear_experiments
-from tunewright.remote.launch import ENDED, RemoteLaunch, SliceStatus, load_record
+from tunewright.remote.launch import ENDED, RemoteLaunch, SliceStatus, load_record, tuner_folders
 from tunewright.remote.logs import SliceLog
 from tunewright.remote.mirror import SliceView, fetch_views
 from tunewright.runner.contract import BucketTerms
@@ -181,6 +181,11 @@ def fetch(tag: str, /, *, place: _Where = _HERE) -> int:
 @contextmanager
 def _open(tag: str, place: Place) -> Generator[tuple[AwsSession, RemoteLaunch]]:
     record = load_record(tag)
+    if record is None and place.endpoint is None and tuner_folders(tag).is_dir():
+        raise SettingsError(
+            f"The tuners of {tag} are jobs of the trials' engine, which lists and ends them; their output is in {tuner_folders(tag)}. "
+            f"See tunewright list --experiment_tag {tag} and tunewright dashboard {tag}"
+        )
     try:
         if place.endpoint is None and record is not None:
             record = replace(

@@ -179,7 +179,7 @@ def overview(outcome: Outcome) -> str:
         *_request_lines(outcome),
         (
             "what",
-            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {outcome.metadata.backend_name}",
+            f"{data['method']} on {data['benchmark']}, seed {data['seed']}, {_place(outcome)}",
         ),
         ("trials", _counts_text(outcome)),
         ("results", data["num_results"]),
@@ -201,6 +201,12 @@ def overview(outcome: Outcome) -> str:
     lines += _next_lines(outcome)
     lines.append(("folder", str(outcome.path)))
     return "\n".join(labelled(label, value, width=12) for label, value in lines)
+
+
+def _place(outcome: Outcome) -> str:
+    """The backend, or the tool that an experiment was imported from."""
+    imported = outcome.metadata.imported
+    return outcome.metadata.backend_name if imported is None else f"imported from {imported['tool']}"
 
 
 def _request_lines(outcome: Outcome) -> list[tuple[str, str]]:
@@ -283,7 +289,9 @@ def _best_lines(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def _next_lines(outcome: Outcome) -> list[tuple[str, str]]:
-    """What to do next, each with its command."""
+    """What to do next, each with its command; nothing after an import."""
+    if outcome.metadata.imported is not None:
+        return []
     steps = next_steps(_facts(outcome), outcome.history, outcome.status)
     texts = [text for step in steps for text in (step.text, step.command and f"  {step.command}") if text]
     return [("next" if number == 0 else "", text) for number, text in enumerate(texts)]

@@ -424,6 +424,7 @@ def _experiment(given: Given, flags: ExperimentFlags) -> Experiment:
         warm_start=run.warm_start,
         max_num_checkpoints=run.max_num_checkpoints,
         callbacks=run.callbacks,
+        on_end=run.on_end,
         limits=given.over(Limits()),
         delete_checkpoints=run.delete_checkpoints,
     )

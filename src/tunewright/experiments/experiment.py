@@ -96,6 +96,8 @@ class Experiment:
     """Configurations among the first ones of the benchmark whose results are known."""
     callbacks: tuple[CallbackConfig, ...] = ()
     """Callbacks that watch it, also after a resume."""
+    on_end: str = ""
+    """Command that gets the summary as JSON on its standard input after each session; empty: none."""
     origin: str = ""
     """Name of the experiment whose best configuration it trains again; empty for any other experiment."""
     resumed_seed: int | None = None
@@ -384,7 +386,7 @@ class Experiment:
         return find_method(method.name).ends_by_itself or self.benchmark.space.size is not None
 
     def identity(self) -> str:
-        """Return a hash of all fields but tag and limits: equal for repetitions of the same cell."""
+        """Return a hash of all fields but tag, limits, callbacks and on_end: equal for repetitions of the same cell."""
         return identity_of(self.to_json())
 
     def to_json(self) -> dict[str, Json]:
@@ -403,6 +405,8 @@ class Experiment:
             del data["seed_per_benchmark"]  # experiments without it keep their identity
         if not self.warm_start:
             del data["warm_start"]
+        if not self.on_end:
+            del data["on_end"]
         if not self.origin:
             del data["origin"]
         if self.known_results:
@@ -427,6 +431,11 @@ class Experiment:
             raise SettingsError(
                 f"The experiment was stored in form {data.get('schema')!r}, this version reads {METADATA_SCHEMA}"
             )
+        if IMPORTED in data:
+            raise SettingsError(
+                f"{data.get('experiment')} was imported from {data[IMPORTED]['tool']}, without its script: it cannot be continued or "
+                f"trained again, but others learn from it, --warm_start {data.get('experiment')}"
+            )
         names = {f.name for f in dataclasses.fields(Experiment)} - _NOT_STORED
         fields = {key: value for key, value in data.items() if key in names}
         if isinstance(fields.get("method"), str):
@@ -447,6 +456,8 @@ class Experiment:
             raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
 
 
+_OUTSIDE_OF_IDENTITY: Final = frozenset({"tag", "limits", "callbacks", "on_end"})
+"""Fields that may differ between repetitions of a cell."""
 _NOT_STORED: Final = frozenset({"resumed_seed", "pauses_repeat", "function", "stop_when"})
 """Fields that belong to a session."""
 
@@ -468,11 +479,13 @@ def identity_of(data: Mapping[str, Any]) -> str:
     except (KeyError, TypeError) as error:
         raise SettingsError(f"The stored experiment cannot be read: {error!r}") from None
     data |= {"backend": backend_to_json(backend), "benchmark": benchmark.to_json()}
-    names = {"schema", *(f.name for f in dataclasses.fields(Experiment))} - {"tag", "limits", "callbacks"}
+    names = {"schema", *(f.name for f in dataclasses.fields(Experiment))} - _OUTSIDE_OF_IDENTITY
     kept = {key: value for key, value in data.items() if key in names}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
+IMPORTED: Final = "imported"
+"""Key in the metadata of an experiment that was imported: the tool, the source and its name there."""
 SEED_NAMES: Final = ("seed", "random_seed", "random_state")
 """Arguments of a script that are its seed."""
 BEST: Final = "best-"

@@ -32,6 +32,7 @@ from tunewright.events import EndEvent, Header, ResultEvent, StartEvent
 from tunewright.exceptions import BackendError, SettingsError, TunewrightError
 from tunewright.experiments.experiment import BEST, Experiment
 from tunewright.experiments.known_results import AnsweringBackend, KnownRuns
+from tunewright.experiments.on_end import check_command, run_on_end
 from tunewright.experiments.outcome import Outcome, load_outcome
 from tunewright.experiments.remote_marker import live_marker
 from tunewright.experiments.warm_start import store_evaluations, stored_evaluations
@@ -154,6 +155,8 @@ def open_experiment(
         if experiment.backend.is_simulated:
             check_current(experiment.table_benchmark.description)
         experiment.check_settings()
+        if experiment.on_end:
+            check_command(experiment.on_end)
         evaluations = evaluations or experiment.evaluations()
         scheduler = experiment.build_scheduler(evaluations)
         return experiment, scheduler, new_folder(experiment, evaluations)
@@ -362,12 +365,21 @@ def run_tuner(
         control=_StoredControl(experiment, folder),
     )
     try:
-        return tuner.run()
+        return _run_to_end(tuner, experiment, folder)
     except BackendError as error:
         if not is_new or not isinstance(journal, FileJournal) or not _nothing_was_begun(folder):
             raise
         shutil.rmtree(folder.path, ignore_errors=True)
         raise error.of_nothing_begun() from error
+
+
+def _run_to_end(tuner: Tuner, experiment: Experiment, folder: ExperimentFolder) -> History:
+    """Run the Tuner, then the command of ``on_end``, whatever the outcome."""
+    try:
+        return tuner.run()
+    finally:
+        if experiment.on_end:
+            run_on_end(experiment.on_end, folder)
 
 
 def _nothing_was_begun(folder: ExperimentFolder) -> bool:

@@ -117,6 +117,8 @@ class TuneOptions(TypedDict, total=False):
     callbacks: Sequence[str | CallbackConfig | Callback]
     """Callbacks by name (``"tensorboard"``, as ``--callback`` takes them) or config, which a resume builds again, or
     objects, which watch this session only."""
+    on_end: str
+    """Command that gets the summary as JSON on its standard input, as ``tunewright show --format json`` prints it, a minute at most."""
     progress: bool
     """Show progress: a table in a notebook's cell, else lines on stderr; default True."""
 
@@ -206,6 +208,7 @@ def tune(
             for one in callbacks
             if not isinstance(one, Callback)
         ),
+        on_end=options.get("on_end", ""),
         warm_start=_names(options.get("warm_start", ())),
         limits=_limits(options),
         function=trial if is_of_session(place) and callable(trial) else None,

@@ -190,6 +190,11 @@ def load_record(tag: str) -> LaunchRecord | None:
         ) from None
 
 
+def tuner_folders(tag: str) -> Path:
+    """Parent of the folders of tuners that run as jobs of the trials' engine: their scripts and their output."""
+    return home() / "remote" / safe_name(tag, "experiment tag")
+
+
 def _path(tag: str) -> Path:
     return home() / "remote" / f"{safe_name(tag, 'experiment tag')}.json"
 

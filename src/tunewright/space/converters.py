@@ -261,10 +261,17 @@ def from_optuna(distributions: Mapping[str, Any]) -> SearchSpace:
     SpaceError
         If an object is no float, int or categorical distribution, or a choice is None.
     """
-    return convert_each(distributions, _from_optuna)
+    return convert_each(distributions, entry_from_optuna)
 
 
-def _from_optuna(distribution: Any) -> Entry:
+def entry_from_optuna(distribution: Any) -> Entry:
+    """Convert an Optuna distribution.
+
+    Raises
+    ------
+    SpaceError
+        As :func:`from_optuna`.
+    """
     if is_a(distribution, "FloatDistribution"):
         return float_range(distribution.low, distribution.high, log=distribution.log, step=distribution.step)
     if is_a(distribution, "IntDistribution"):
@@ -336,3 +343,48 @@ def _kind(ordinal: Any) -> OrdinalKind:
     if not is_a(ordinal, "OrdinalNearestNeighbor"):
         return "equal"
     return "nearest-log" if ordinal.log_scale else "nearest"
+
+
+_JSON_SCALES: Final[Mapping[str, Mapping[str, bool]]] = {
+    "Uniform": {},
+    "LogUniform": {"log": True},
+    "ReverseLogUniform": {"reverse_log": True},
+}
+
+
+def from_syne_tune_json(config_space: Mapping[str, Any]) -> SearchSpace:
+    """Convert a Syne Tune ``config_space`` from the JSON data of its ``config_space_to_json_dict``, as its metadata hold it.
+
+    Raises
+    ------
+    SpaceError
+        For normal distributions and domains of the user's own, and for data of another form.
+    """
+    return convert_each(config_space, _from_syne_tune_json)
+
+
+def _from_syne_tune_json(entry: Any) -> Entry:
+    if not isinstance(entry, Mapping):
+        return as_config_value(entry)
+    data = cast("Mapping[str, Any]", entry)
+    kind, sampler = data.get("domain_cls"), data.get("sampler_cls") or "Uniform"
+    try:
+        of: Mapping[str, Any] = data["domain_kwargs"]
+        if kind in {"Float", "Integer"}:
+            make = float_range if kind == "Float" else integer_range
+            return make(of["lower"], of["upper"], **_JSON_SCALES[sampler])
+        if kind == "FiniteRange":
+            if of["size"] == 1:
+                return as_config_value(of["lower"])
+            log, integer = bool(of.get("log_scale")), bool(of.get("cast_int"))
+            return FiniteRange(of["lower"], of["upper"], of["size"], log=log, integer=integer)
+        if kind in {"Ordinal", "OrdinalNearestNeighbor"} and len(of["categories"]) > 1:
+            near: OrdinalKind = "nearest-log" if of.get("log_scale") else "nearest"
+            return Ordinal(of["categories"], kind="equal" if kind == "Ordinal" else near)
+        if kind in {"Categorical", "Ordinal", "OrdinalNearestNeighbor"}:
+            return choice(of["categories"])
+    except (LookupError, TypeError):
+        pass
+    raise SpaceError(
+        f"{kind} with {sampler} has no counterpart: use a range, choice, ordinal or finite range"
+    )

@@ -251,6 +251,8 @@ def test_time_limits_are_those_of_slurm(limit: str, seconds: int | None) -> None
     [
         ({"time_limit": "soon"}, "no time of Slurm"),
         ({"time_limit": "1"}, "signal_seconds"),
+        ({"tuner_time_limit": "2"}, "longer than the 120 s"),
+        ({"nodes_per_trial": 0}, "nodes_per_trial"),
         ({"cpus_per_trial": 0}, "cpus_per_trial"),
         ({"gres": "gpu:1", "num_gpus_per_trial": 1}, "both"),
         ({"sbatch": ("exclusive",)}, "hyphen"),
@@ -269,6 +271,7 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], word: s
         ("sbatch: error: QOSMaxSubmitJobPerUserLimit", CreateOutcome.FULL),
         ("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying", CreateOutcome.LATER),
         ("sbatch: error: Unable to contact slurm controller (connect failure)", CreateOutcome.UNKNOWN),
+        ("sbatch: error: Batch job submission failed: Connection reset by peer", CreateOutcome.UNKNOWN),
         ("sbatch: error: invalid partition specified: nowhere", CreateOutcome.TYPE_REFUSED),
     ],
 )
@@ -389,6 +392,28 @@ def test_a_machine_without_slurm_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackendError, match="sbatch, squeue, scancel"):
         SlurmCommands().check()
+
+
+# --- command line
+
+
+def test_a_remote_tuner_is_one_job(
+    commands: Commands, tmp_path: Path, tunewright_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "space.toml").write_text('[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n')
+    tune = ["tune", str(training_script.PATH), "--space", str(tmp_path / "space.toml"), "--metric", "loss"]
+    tune += ["--experiment_tag", "far", "--max_num_trials", "1", "--backend", "slurm", "--remote", "1"]
+    commands.answer("sbatch", "8\n")
+    folder = tunewright_home / "remote" / "far" / "RandomSearch-training-script-0"
+    for more, code, calls in (([], 0, 1), ([], 2, 1), (["--resume", "1"], 0, 2), (["--wait", "1"], 2, 2)):
+        with pytest.raises(SystemExit) as ended:
+            main([*tune, *more])
+        assert (ended.value.code, len(commands.calls("sbatch"))) == (code, calls), capsys.readouterr()
+    assert commands.calls("sbatch") == [f"--parsable {folder / 'tuner.sh'}"] * 2
+    assert f"export TUNEWRIGHT_HOME={tunewright_home}" in (folder / "tuner.sh").read_text()
+    with pytest.raises(SystemExit):
+        main(["remote", "status", "far"])
+    assert "tunewright list --experiment_tag far" in capsys.readouterr().err
 
 
 # --- doctor

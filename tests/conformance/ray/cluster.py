@@ -60,14 +60,15 @@ class Cluster:
         found = {job.submission_id or "": job for job in self.client.jobs()}
         return {name: job for name, job in found.items() if name.startswith(prefix)}
 
-    def supervisor(self, run: Path) -> psutil.Process:
-        """Ray's process that runs the job of a run's folder."""
+    def kill_supervisor(self, folder: Path) -> bool:
+        """Kill Ray's process that runs the job of a folder; whether there was one."""
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
                 parent = process.parent()
-                if parent is not None and str(run) in process.cmdline():
-                    return parent
-        raise AssertionError(f"no process runs {run}")
+                if parent is not None and str(folder) in process.cmdline():
+                    parent.kill()
+                    return True
+        return False
 
     def restart(self) -> None:
         """Kill the head's own processes, wait until Ray has ended those of jobs, and start it again under the same address."""
@@ -75,14 +76,23 @@ class Cluster:
             with contextlib.suppress(psutil.Error):
                 if any(word in " ".join(process.cmdline()) for word in _DAEMONS):
                     process.kill()
-        self._stop()
+        self._stop(self._process)
         self._process = self._start()
 
     def close(self) -> None:
         """End all processes."""
-        self._stop()
+        self._stop(self._process)
 
     def _start(self) -> subprocess.Popen[bytes]:
+        """Start the head; again if it gives up, as it does on a machine with much other work."""
+        for _ in range(3):
+            process = self._launch()
+            if self._comes_up(process):
+                return process
+            self._stop(process)
+        raise AssertionError(f"Ray does not start: {self._output()}")
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         self._n_starts += 1
         port, dashboard, agent, client, metrics = map(str, self._ports)
         command = [self._programs / "ray", "start", "--head", "--block", "--disable-usage-stats"]
@@ -99,32 +109,32 @@ class Cluster:
         }
         path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
         with (self._folder / "out").open("ab") as out:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env={**os.environ, **variables, "PATH": path},
             )  # fmt: skip
-        self.until(lambda: self._is_ready(process), "Ray does not start")
-        return process
 
-    def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
-        assert process.poll() is None, self._output()
-        try:
-            return bool(self.client.nodes())
-        except RayError:
-            return False
+    def _comes_up(self, process: subprocess.Popen[bytes]) -> bool:
+        deadline = time.monotonic() + 180
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(RayError):
+                if self.client.nodes():
+                    return True
+            time.sleep(0.1)
+        return False
 
-    def _stop(self) -> None:
-        self._process.terminate()
+    def _stop(self, head: subprocess.Popen[bytes]) -> None:
+        head.terminate()
         deadline = time.monotonic() + 20
         while left := list(self._processes()):
             if time.monotonic() > deadline:
                 for process in left:
                     with contextlib.suppress(psutil.Error):
                         process.kill()
-            if self._process.poll() is not None and time.monotonic() > deadline + 20:
+            if head.poll() is not None and time.monotonic() > deadline + 20:
                 raise AssertionError(f"processes are left: {left}")
             time.sleep(0.1)
-        self._process.wait(30)
+        head.wait(30)
 
     def _processes(self) -> Iterator[psutil.Process]:
         """All processes of the cluster and of its jobs that run."""

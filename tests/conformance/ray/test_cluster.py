@@ -84,7 +84,7 @@ def test_a_job_that_is_stopped_by_hand_goes_on(cluster: Cluster, tuner: Tuner) -
 def test_a_job_whose_process_is_killed_goes_on(cluster: Cluster, tuner: Tuner) -> None:
     tuner.start(epochs=20)
     tuner.events.until_reported(0, 3)
-    cluster.supervisor(tuner.run).kill()
+    assert cluster.kill_supervisor(tuner.run)
     tuner.check_whole(20)
     first = next(one for one in tuner.events.reports if one.retry == 1)
     assert first.resource > 1
@@ -163,3 +163,28 @@ def test_doctor_finds_what_is_there_and_leaves_nothing(cluster: Cluster, tmp_pat
     assert "8 CPUs, 2 GPUs" in found["nodes"].found
     assert not cluster.jobs("tw-doctor-")
     assert not (tmp_path / "doctor").exists()
+
+
+def test_workers_take_run_after_run_and_a_killed_one_is_replaced(
+    cluster: Cluster, benchmark: RealBenchmarkDefinition, tmp_path: Path
+) -> None:
+    """Six runs of two workers take three jobs, as one was killed; its run goes on from the last checkpoint."""
+    config = dataclasses.replace(CONFIG, execution="workers", checkpoint_seconds=0.0)
+    backend = RayBackend(benchmark, config, experiment=tmp_path.name, folder=tmp_path / "trials")
+    backend.attach(())
+    events = EventReader(backend, patience=180.0)
+    for trial_id in range(6):
+        if trial_id >= 2:
+            events.until_ended(trial_id - 2)
+        backend.start(Run(trial_id=trial_id, attempt=0), training_config(epochs=8, seconds=0.5))
+        if trial_id == 1:
+            events.until_reported(0, 3)
+            events.until_reported(1, 3)
+            killed = min((tmp_path / "trials" / "workers").iterdir())
+            assert cluster.kill_supervisor(killed)
+    for trial_id in range(6):
+        assert events.until_ended(trial_id).error == ""
+        assert {one.resource for one in events.reports if one.trial_id == trial_id} == set(range(1, 9))
+    assert backend.summary().jobs == 3
+    backend.close()
+    assert not [one for one in cluster.jobs(f"tw-{tmp_path.name}-").values() if one.status == "RUNNING"]

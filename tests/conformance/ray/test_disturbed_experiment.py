@@ -99,9 +99,14 @@ class Experiment:
 
     def kill_process(self) -> None:
         """Kill Ray's process of a job that runs."""
-        trial, attempt, retry = self.a_running_job().split("-")[-3:]
-        run = self.folder.trials_path / trial / "runs" / f"{attempt}-{retry}"
-        self.cluster.supervisor(run).kill()
+
+        def is_killed() -> bool:
+            trial, attempt, retry = self.a_running_job().split("-")[-3:]
+            return self.cluster.kill_supervisor(
+                self.folder.trials_path / trial / "runs" / f"{attempt}-{retry}"
+            )
+
+        self.cluster.until(is_killed, "no job runs")
 
     def kill_tuner(self) -> None:
         """End the tuner by kill -9, and continue the experiment by another one."""

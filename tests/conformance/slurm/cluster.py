@@ -72,18 +72,22 @@ class Cluster:
             (folder / f"spool-{name}").mkdir()
         for number in range(4):
             os.mknod(folder / f"gpu{number}", 0o666 | stat.S_IFCHR, os.makedev(1, 3))  # another /dev/null
-        self._munge = self._start_munge()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        """By the name of the service or node, in the order of their start."""
         host = socket.gethostname().partition(".")[0]
         names = ("controller_port", "one_port", "two_port")
         self.conf.write_text(_CONF.format(host=host, folder=folder, **dict(zip(names, ports, strict=True))))
         (folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
         (folder / "gres.conf").write_text(f"Name=gpu File={folder}/gpu[0-3]\n")
-        self._controller = self._start("slurmctld")
-        self._nodes = {name: self._start("slurmd", "-N", name) for name in NODES}
-        self.until(
-            lambda: self.call("sinfo", "-h", "-N", "-p", "wide", "-o", "%T").split() == ["idle"] * 2,
-            "no idle nodes",
-        )
+
+    def start(self) -> None:
+        """Start all daemons, and wait until both nodes are idle."""
+        self._start_munge()
+        self._start_controller()
+        for name in NODES:
+            self.start_node(name)
+        states = ("sinfo", "-h", "-N", "-p", "wide", "-o", "%T")
+        self.until(lambda: self.call(*states).split() == ["idle"] * len(NODES), "no idle nodes")
 
     def call(self, *command: str) -> str:
         """Run a command of Slurm; its output, with its errors."""
@@ -97,8 +101,9 @@ class Cluster:
         """Wait until a function returns something true."""
         deadline = time.monotonic() + 60
         while not condition():
-            logs = [file.read_text()[-2000:] for file in self._folder.glob("*.log")]
-            assert time.monotonic() < deadline, f"{error}: {logs}"
+            if time.monotonic() > deadline:
+                logs = [file.read_text()[-2000:] for file in self._folder.glob("*.log")]
+                raise AssertionError(f"{error}: {logs}")
             time.sleep(0.05)
 
     def jobs(self) -> list[list[str]]:
@@ -108,37 +113,33 @@ class Cluster:
 
     def restart_controller(self) -> None:
         """Stop the controller, and start it again from its state."""
-        self._end(self._controller, signal.SIGTERM)
-        self._controller = self._start("slurmctld")
+        self._end("slurmctld", signal.SIGTERM)
+        self._start_controller()
 
     def kill_node(self, name: str = "one") -> None:
         """End a node's daemon and everything that runs on the node, as a loss of power does."""
-        jobs = [
-            line.split() for line in self.call("squeue", "-h", "-t", "R", "-w", name, "-o", "%i").splitlines()
-        ]
-        self._end(self._nodes[name], signal.SIGKILL)
-        for pid in _processes_of({job for (job,) in jobs}):
+        jobs = self.call("squeue", "-h", "-t", "R", "-w", name, "-o", "%i").split()
+        self._end(name, signal.SIGKILL)
+        for pid in _processes_of(set(jobs)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def start_node(self, name: str = "one") -> None:
-        """Start a node's daemon again."""
-        self._nodes[name] = self._start("slurmd", "-N", name)
+        """Start a node's daemon, again as well."""
+        self._start(name, ["slurmd", "-D", "-f", str(self.conf), "-N", name])
 
     def close(self) -> None:
-        """Cancel all jobs, then stop the daemons; the nodes first."""
+        """Cancel all jobs, then stop the daemons; the nodes first, then the controller."""
         try:
             self.call("scancel", "-u", "root", "--signal=KILL", "--full")
             self.call("scancel", "-u", "root")
             self.until(lambda: not self.call("squeue", "-h"), "jobs are left")
         finally:
-            for node in self._nodes.values():
-                self._end(node, signal.SIGTERM)
-            self._end(self._controller, signal.SIGTERM)
-            self._end(self._munge, signal.SIGTERM)
+            for name in reversed(list(self._processes)):
+                self._end(name, signal.SIGTERM)
 
-    def _start_munge(self) -> subprocess.Popen[bytes]:
-        """The service of authentication; auth/slurm does without, but has one socket for all clusters of a machine."""
+    def _start_munge(self) -> None:
+        """Start the service of authentication; auth/slurm does without, but has one socket for all clusters of a machine."""
         names = {"--key-file": "munge.key", "--socket": "munge.socket", "--pid-file": "munge.pid"}
         names |= {"--log-file": "munge.log", "--seed-file": "munge.seed"}
         key = self._folder / names["--key-file"]
@@ -146,19 +147,21 @@ class Cluster:
         key.chmod(0o600)
         self._folder.chmod(0o755)
         options = [f"{option}={self._folder / name}" for option, name in names.items()]
-        process = subprocess.Popen(["munged", "--foreground", "--force", *options], stdin=subprocess.DEVNULL)
+        self._start("munged", ["munged", "--foreground", "--force", *options])
         self.until((self._folder / names["--socket"]).exists, "munged does not run")
-        return process
 
-    def _start(self, daemon: str, *options: str) -> subprocess.Popen[bytes]:
-        with (self._folder / f"{daemon}.out").open("ab") as out:
-            return subprocess.Popen(
-                [daemon, "-D", "-f", str(self.conf), *options], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+    def _start_controller(self) -> None:
+        self._start("slurmctld", ["slurmctld", "-D", "-f", str(self.conf)])
+
+    def _start(self, name: str, command: list[str]) -> None:
+        with (self._folder / f"{name}.out").open("ab") as out:
+            self._processes[name] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env={**os.environ, "SLURM_CONF": str(self.conf)},
             )  # fmt: skip
 
-    @staticmethod
-    def _end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    def _end(self, name: str, number: signal.Signals) -> None:
+        process = self._processes[name]
         process.send_signal(number)
         try:
             process.wait(20)

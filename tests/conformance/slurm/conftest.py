@@ -29,8 +29,12 @@ def new_cluster() -> Generator[Cluster]:
     if os.geteuid():
         pytest.skip("A Slurm node can only be started by root")
     with tempfile.TemporaryDirectory(prefix="tw-slurm-") as folder:
-        cluster = Cluster(Path(folder))
         try:
+            cluster = Cluster(Path(folder))
+        except PermissionError as error:
+            pytest.skip(f"The devices of a node cannot be made here ({error})")
+        try:
+            cluster.start()
             yield cluster
         finally:
             cluster.close()

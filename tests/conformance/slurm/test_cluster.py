@@ -86,6 +86,7 @@ Reporter()(epoch=1, loss=float(os.environ["OMP_NUM_THREADS"]))
 class TestSlurmBackend(BackendContract):
     patience: ClassVar[float] = 120.0
     epoch_seconds: ClassVar[float] = 0.2
+    config: ClassVar[SlurmConfig] = CONFIG
     benchmark: RealBenchmarkDefinition
 
     @pytest.fixture(autouse=True)
@@ -95,7 +96,14 @@ class TestSlurmBackend(BackendContract):
     @override
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
         benchmark = dataclasses.replace(self.benchmark, n_workers=n_workers)
-        return SlurmBackend(benchmark, CONFIG, experiment=folder.name, folder=folder / "trials")
+        return SlurmBackend(benchmark, self.config, experiment=folder.name, folder=folder / "trials")
+
+
+class TestSlurmWorkers(TestSlurmBackend):
+    """Runs are tasks of jobs that take one after the other."""
+
+    is_run_a_job: ClassVar[bool] = False
+    config: ClassVar[SlurmConfig] = dataclasses.replace(CONFIG, execution="workers")
 
 
 class Tuner:

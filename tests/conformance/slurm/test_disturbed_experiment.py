@@ -57,14 +57,16 @@ def loss(x: float, epoch: int) -> float:
 class Experiment:
     """The experiment with a tuner, seen by its journal."""
 
-    def __init__(self, cluster: Cluster, folder: Path, start: Callable[..., subprocess.Popen[bytes]]) -> None:
+    def __init__(
+        self, cluster: Cluster, folder: Path, start: Callable[..., subprocess.Popen[bytes]], *flags: str
+    ) -> None:
         self.cluster = cluster
         self._out = folder / "out"
         self._start_process = start
         (folder / "train.py").write_text(SCRIPT)
         (folder / "space.toml").write_text('[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n')
         script, space = str(folder / "train.py"), str(folder / "space.toml")
-        self._start("tune", script, "--space", space, *TUNE, *LIMITS, *SLURM)
+        self._start("tune", script, "--space", space, *TUNE, *LIMITS, *SLURM, *flags)
 
     @property
     def folder(self) -> ExperimentFolder:
@@ -138,10 +140,14 @@ def restart_node(cluster: Cluster) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("execution", ["jobs", "workers"])
 def test_nothing_is_lost_and_nothing_is_done_twice(
-    own_cluster: Cluster, tmp_path: Path, start_process: Callable[..., subprocess.Popen[bytes]]
+    own_cluster: Cluster,
+    tmp_path: Path,
+    start_process: Callable[..., subprocess.Popen[bytes]],
+    execution: str,
 ) -> None:
-    experiment = Experiment(own_cluster, tmp_path, start_process)
+    experiment = Experiment(own_cluster, tmp_path, start_process, "--execution", execution)
     experiment.more_results(4)
     own_cluster.call("scancel", experiment.a_running_job())
     experiment.more_results(3)

@@ -14,7 +14,7 @@ from tests.conformance.slurm.cluster import Cluster
 from tunewright.events import ResultEvent
 from tunewright.experiments import load_outcome
 from tunewright.journal import read_events
-from tunewright.storage import ExperimentFolder, experiments
+from tunewright.storage import experiments
 from tunewright.trial import ExperimentStatus
 
 ENDED = {ExperimentStatus.COMPLETED, ExperimentStatus.STOPPED}
@@ -53,24 +53,33 @@ def until_ended(cluster: Cluster, name: str) -> None:
         time.sleep(0.2)
 
 
-def the_experiment(tag: str) -> ExperimentFolder:
-    (folder,) = experiments(tag)
-    return folder
+def begun(tag: str) -> bool:
+    """Whether a result is in the journal of the tag's experiment."""
+    journals = [one.journal_path for one in experiments(tag) if one.journal_path.exists()]
+    return any(isinstance(event, ResultEvent) for journal in journals for event in read_events(journal))
 
 
 @pytest.mark.slow
 def test_a_tuner_goes_on_in_further_jobs(cluster: Cluster, tmp_path: Path, tunewright_home: Path) -> None:
-    """Slurm sends the signal of the shortest time limit within the first half minute; trials run on meanwhile."""
+    """A shorter time limit comes while it runs: Slurm sends the signal soon. Trials run on meanwhile."""
     (tmp_path / "train.py").write_text(SCRIPT)
     (tmp_path / "space.toml").write_text('[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n')
     tune = ("-m", "tunewright", "tune", str(tmp_path / "train.py"), "--space", str(tmp_path / "space.toml"))
     limits = ("--metric", "loss", "--resource", "epoch", "--max_num_trials", "4", "--n_workers", "2")
     slurm = ("--experiment_tag", "remote", "--backend", "slurm", "--squeue_seconds", "0.6")
-    out = run(*tune, *limits, *slurm, "--remote", "1", "--tuner_time_limit", "1")
+    out = run(*tune, *limits, *slurm, "--remote", "1", "--tuner_time_limit", "1:00:00")
     name = "tuner-remote-RandomSearch-train-0"
     assert f"scancel --name {name}" in out
+    deadline = time.monotonic() + 120
+    while not any(job == name and state == "RUNNING" for _, job, state in cluster.jobs()) or not begun(
+        "remote"
+    ):
+        assert time.monotonic() < deadline, cluster.jobs()
+        time.sleep(0.2)
+    (number,) = [number for number, job, _ in cluster.jobs() if job == name]
+    assert not cluster.call("scontrol", "update", f"JobId={number}", "TimeLimit=1")
     until_ended(cluster, name)
-    folder = the_experiment("remote")
+    (folder,) = experiments("remote")
     log = (tunewright_home / "remote" / "remote" / "RandomSearch-train-0" / "tuner.log").read_text()
     assert load_outcome(folder).status in ENDED, log
     assert "the job after this one goes on" in log
@@ -80,8 +89,9 @@ def test_a_tuner_goes_on_in_further_jobs(cluster: Cluster, tmp_path: Path, tunew
     assert {one.retry for one in events if isinstance(one, ResultEvent)} == {0}, (
         "no trial was ended by a hand-over"
     )
-    assert sum(job == name for _, job, _ in cluster.jobs()) > 1
+    assert sum(job == name for _, job, _ in cluster.jobs()) == 2
     assert "loss" in run("-m", "tunewright", "show", folder.name)
+    assert "tuner" in run("-m", "tunewright", "remote", "status", "remote", code=2)
     assert run("-m", "tunewright", "logs", folder.name, "0")
 
 

@@ -195,7 +195,7 @@ def scope_of_one(report: SingleReport) -> str:
     info = report.run.info
     backend = "" if info.record is None else f", {info.record.backend_name} backend"
     counts = Counter(trial.status for trial in report.run.trials)
-    trials = ", ".join(f"{n} {status}" for status, n in counts.items())
+    trials = ", ".join(f"{n:,} {status}" for status, n in counts.items())
     results = f"{report.run.columns.size:,} {'result' if report.run.columns.size == 1 else 'results'}"
     clock = "simulated " if info.clock == "simulated" else ""
     return (

@@ -8,14 +8,14 @@ from typing import Final, final
 
 from tunewright.backends.engine import (
     EngineBackend,
-    EngineContext,
     EngineSettings,
-    JobDispatcher,
     Notices,
-    ServiceTime,
+    channel_for,
+    folder_engine,
+    worker_times,
 )
 from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
-from tunewright.backends.engine.folder_channel import FolderChannel, order_template
+from tunewright.backends.engine.folder_channel import FolderChannel
 from tunewright.backends.ray.client import RayClient, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
 from tunewright.backends.ray.job_service import RayJobs
@@ -24,13 +24,11 @@ from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend
 
 _STATUS_PERIOD: Final = 15.0
-_LEAST_ANSWER: Final = 0.5
-"""Seconds between two looks of a runner at its control file are at most twice this."""
 
 
 @final
 class RayBackend(EngineBackend, Backend):
-    """Runs trials as jobs of a Ray cluster; reports, requests and checkpoints go through a folder that all nodes see.
+    """Runs trials as jobs of a Ray cluster, or on jobs that take run after run; reports, requests and checkpoints go through a folder that all nodes see.
 
     One request lists all jobs. Lost nodes and restarts of the head become retries from the newest checkpoint.
 
@@ -57,12 +55,10 @@ class RayBackend(EngineBackend, Backend):
         notices = Notices()
         channel = make_channel(benchmark, config, folder)
         client = RayClient(dashboard_address(config.address), auth_token())
-        context = EngineContext(
-            jobs=RayJobs(client, channel, config, experiment, notices),
-            channel=channel,
-            costs=FlatCosts(notices, calls=client.calls if config.price_per_hour else {}),
-            prices=FlatPrices(client.address, config.price_per_hour),
-            settings=EngineSettings(
+        context, dispatcher = folder_engine(
+            channel,
+            RayJobs(client, channel, config, experiment, notices),
+            EngineSettings(
                 engine="Ray",
                 n_workers=benchmark.n_workers,
                 max_retries=config.max_retries,
@@ -72,10 +68,11 @@ class RayBackend(EngineBackend, Backend):
                 ending_period=config.list_seconds,
                 cleanup_hint=f"'ray job list' shows those of tw-{experiment}; 'ray job stop' ends one",
             ),
-            time=ServiceTime(speed=1.0, min_interval=_LEAST_ANSWER),
+            costs=FlatCosts(notices, calls=client.calls if config.price_per_hour else {}),
+            prices=FlatPrices(client.address, config.price_per_hour),
             notices=notices,
         )
-        super().__init__(context, JobDispatcher(context))
+        super().__init__(context, dispatcher)
 
 
 def make_channel(benchmark: RealBenchmarkDefinition, config: RayConfig, folder: Path) -> FolderChannel:
@@ -86,16 +83,17 @@ def make_channel(benchmark: RealBenchmarkDefinition, config: RayConfig, folder: 
     SettingsError
         There is no such script, or a setting cannot work.
     """
-    if benchmark.until_as_max_resource and not benchmark.max_resource_attr:
-        raise SettingsError("until_as_max_resource needs max_resource_attr: the hyperparameter to set")
     if benchmark.instance_count > 1:
         raise SettingsError(f"instance_count={benchmark.instance_count}: a trial on Ray has one node")
-    return FolderChannel(
+    workers = None
+    if config.execution == "workers":
+        workers = worker_times(lease=config.silent_after, idle=config.idle_after)
+    return channel_for(
+        benchmark,
         folder,
-        order_template(benchmark),
         python=config.interpreter(sys.executable),
-        until_name=(benchmark.max_resource_attr or "") if benchmark.until_as_max_resource else "",
         abandon_seconds=config.abandon_after,
         checkpoint_seconds=config.checkpoint_seconds,
         silent_seconds=config.silent_after,
+        workers=workers,
     )

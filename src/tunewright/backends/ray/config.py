@@ -7,7 +7,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Final, cast, final
+from typing import ClassVar, Final, Literal, cast, final
 
 from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError, check_at_least
@@ -33,6 +33,8 @@ class RayConfig(BackendConfig):
 
     backend_name: ClassVar[str] = "ray"
 
+    execution: Literal["jobs", "workers"] = "jobs"
+    """jobs: a job per run; workers: long jobs that take run after run, for runs of seconds."""
     address: str = field(default="", metadata={"metavar": "URL"})
     """Address of the cluster's dashboard (default: $RAY_API_SERVER_ADDRESS, $RAY_ADDRESS, or http://127.0.0.1:8265)."""
     cpus_per_trial: float = 1.0
@@ -56,7 +58,9 @@ class RayConfig(BackendConfig):
     abandon_after: float = 600.0
     """Seconds without a tuner after which trials store their checkpoints and end; 0: they go on."""
     silent_after: float = 300.0
-    """Seconds without a sign of life after which a job that Ray calls running is replaced."""
+    """Seconds without a sign of life after which a job that Ray calls running, or a worker, is replaced."""
+    idle_after: float = 300.0
+    """Seconds without a run after which a worker's job ends, with --execution workers."""
     list_seconds: float = 2.0
     """Least seconds between two lists of the jobs."""
     stop_grace: float = 120.0
@@ -70,6 +74,7 @@ class RayConfig(BackendConfig):
         check_at_least(self, 0.1, "list_seconds")
         check_at_least(self, 15, "silent_after")
         names = (
+            "idle_after",
             "cpus_per_trial",
             "num_gpus_per_trial",
             "price_per_hour",

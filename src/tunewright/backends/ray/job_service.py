@@ -26,7 +26,7 @@ from tunewright.backends.engine.job_service import (
 )
 from tunewright.backends.ray.client import RayClient, RayError, RayJob, RayNode, essence
 from tunewright.backends.ray.config import RayConfig
-from tunewright.exceptions import BackendError, TunewrightError
+from tunewright.exceptions import BackendError
 from tunewright.runner.folder_job import HEARTBEAT
 from tunewright.types import Json
 
@@ -123,18 +123,18 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
 
     @override
     def submit(self, job: FolderJob) -> Submission:
-        key, name = job.key, job.name
+        request = job_request(self._config, self._environment, job.name, job.folder, job.command)
         try:
-            self._client.submit(job_request(self._config, self._environment, name, job.folder, job.command))
+            self._client.submit(request)
         except RayError as error:
             if "already exists" in error.reason:
-                if not job.may_exist and key not in self._unanswered:
-                    raise BackendError(name_taken(name)) from error
-                return self._created(key)
+                if not job.may_exist and job.key not in self._unanswered:
+                    raise BackendError(name_taken(job.name)) from error
+                return self._created(job.key)
             if error.is_lost:
-                self._unanswered.add(key)
+                self._unanswered.add(job.key)
             return refusal(error)
-        return self._created(key)
+        return self._created(job.key)
 
     @override
     def list_jobs(self, *, wanted: Collection[str] = (), since: float = 0.0) -> dict[str, JobStatus]:
@@ -269,7 +269,7 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
         """Delete the oldest records of ended jobs if there are many."""
         n_many = len(ended) - _KEPT_JOBS
         if n_many > 0:
-            oldest = sorted(ended, key=lambda key: _name(key).trial_id)
+            oldest = sorted(ended, key=lambda key: int(key.partition("-")[0]))
             for key in oldest[: min(n_many, _DELETED_AT_ONCE)]:
                 self._client.delete(self.full_name(key))
 
@@ -379,10 +379,3 @@ def _reason_of(job: RayJob) -> str:
     if "entrypoint command failed" in message:
         return _COMMAND_FAILED
     return _DIED if "supervisor actor died" in message else job.status
-
-
-def _name(key: str) -> JobName:
-    name = JobName.parse(key)
-    if name is None:
-        raise TunewrightError(f"{key!r} is no key of a job")
-    return name

@@ -25,9 +25,18 @@ _UNREACHABLE: Final = (
     "Unable to contact slurm controller",
     "Socket timed out",
     "Connection refused",
+    "Connection reset",
+    "Connection timed out",
+    "Broken pipe",
+    "No route to host",
     "Communication connection failure",
-    "slurm_load_jobs error: Unexpected message",
+    "Communication shutdown failure",
+    "Message send failure",
+    "Message receive failure",
+    "Unexpected message",
     "Zero Bytes were transmitted",
+    "Header lengths are longer than data received",
+    "in standby mode",
 )
 
 

@@ -9,6 +9,8 @@ from typing import ClassVar, Final, Literal, final
 from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError, check_at_least
 
+TUNER_SIGNAL_SECONDS: Final = 120
+"""Seconds before the time limit of a tuner's job at which the next one is submitted; Slurm may be a minute early."""
 _TIME: Final = re.compile(
     r"(?:(?P<days>\d+)-(?P<hours>\d+)(?::(?P<minutes>\d+)(?::(?P<seconds>\d+))?)?|(?P<clock>\d+(?::\d+){0,2}))"
 )
@@ -111,7 +113,11 @@ class SlurmConfig(BackendConfig):
         for option in (*self.sbatch, *self.tuner_sbatch):
             if not option.startswith("-"):
                 raise SettingsError(f"sbatch={option!r} is no option: it begins with a hyphen")
-        seconds_of(self.tuner_time_limit)
+        tuner_limit = seconds_of(self.tuner_time_limit)
+        if tuner_limit is not None and tuner_limit <= TUNER_SIGNAL_SECONDS:
+            raise SettingsError(
+                f"tuner_time_limit={self.tuner_time_limit} must be longer than the {TUNER_SIGNAL_SECONDS} s at whose begin the next job is submitted"
+            )
         limit = seconds_of(self.time_limit)
         if limit is not None and limit <= self.signal_seconds:
             raise SettingsError(

@@ -10,18 +10,17 @@ from typing import Final
 
 from tunewright.backends.plugin import TunerJob
 from tunewright.backends.slurm.commands import SlurmCommands, SlurmError
-from tunewright.backends.slurm.config import SlurmConfig
+from tunewright.backends.slurm.config import TUNER_SIGNAL_SECONDS, SlurmConfig
 from tunewright.backends.slurm.job_service import ENDED_STATES, option_lines
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.checkpoints import write_atomically
 
-SIGNAL_SECONDS: Final = 120
-"""Seconds before the time limit at which the next job is submitted; Slurm may be a minute early."""
 _HOME: Final = "TUNEWRIGHT_HOME"
 _SCRIPT: Final = Template("""\
 #!/bin/bash
 $options
 
+tuner= is_cancelled= is_handed_over=
 # Before the time limit a job after this one is submitted, which resumes the experiment from its journal. Trials run on meanwhile.
 hand_over() {
     until (
@@ -31,16 +30,20 @@ hand_over() {
     ); do sleep 5; done
     echo "[tunewright] the time limit is near: the job after this one goes on"
     is_handed_over=1
-    kill -KILL "$$tuner"
+    end_tuner KILL
 }
+# A signal may come before the tuner has begun.
+end_tuner() { [ -z "$$tuner" ] || kill -"$$1" "$$tuner"; }
 trap hand_over USR1
-trap 'kill -TERM "$$tuner"' TERM  # cancelled or preempted: the tuner asks its trials to end, and saves everything
+trap 'is_cancelled=1; end_tuner TERM' TERM  # cancelled or preempted: the tuner asks its trials to end, and saves everything
 
 $environment
 cd $cwd || exit 1
 $setup
 $command &
 tuner=$$!
+[ -z "$$is_cancelled" ] || end_tuner TERM
+[ -z "$$is_handed_over" ] || end_tuner KILL
 wait "$$tuner"
 code=$$?
 while kill -0 "$$tuner" 2>/dev/null; do wait "$$tuner"; code=$$?; done
@@ -93,7 +96,7 @@ def tuner_script(config: SlurmConfig, tuner: TunerJob) -> str:
         "job-name": tuner.name,
         "output": str(_log(tuner)),
         "open-mode": "append",
-        "signal": f"B:USR1@{SIGNAL_SECONDS}",
+        "signal": f"B:USR1@{TUNER_SIGNAL_SECONDS}",
         "ntasks": "1",
         "partition": config.tuner_partition or config.partition,
         "account": config.account,

@@ -119,7 +119,7 @@ export function axis(type, name, extra = {}) {
 
 /** A vertical axis: its name stands above it, so that the plot keeps its width. */
 export function upAxis(type, name, extra = {}) {
-  return axis(type, shortened(name, 44), {
+  return axis(type, shortened(name, isNarrowPage() ? 24 : 44), {
     nameLocation: "end",
     nameGap: 10,
     nameTextStyle: {color: themeColour("soft"), align: "left"},
@@ -128,23 +128,29 @@ export function upAxis(type, name, extra = {}) {
 }
 
 /** Seconds between the marks of a time axis over some seconds: whole minutes, hours or days. */
-export function timeStep(span) {
+function timeStep(span) {
   return TIME_STEPS.find(step => span / step <= 8) ?? 86400 * Math.ceil(span / 8 / 86400);
 }
 
 /** A time axis up to some seconds. */
 export function timeAxis(name, end, extra = {}) {
-  const interval = timeStep(end),
-    rest = (end % interval) / interval,
-    isBrief = end < 3;
+  const begin = extra.min ?? 0;
   return axis("value", name, {
     min: 0,
     max: end || 1,
     scale: false,
-    ...(isBrief ? {} : {interval}),
-    axisLabel: {formatter: isBrief ? formatBrief : formatDuration, ...(isBrief ? {} : {showMaxLabel: rest === 0 || rest > 0.6})},
+    ...timeMarks(begin, end || 1),
     ...extra,
   });
+}
+
+/** Marks and labels of a time axis at whole steps between two times. */
+export function timeMarks(begin, end) {
+  if (end - begin < 3) return {axisTick: {show: false, customValues: null}, axisLabel: {formatter: formatBrief, customValues: null}};
+  const step = timeStep(end - begin),
+    first = Math.ceil(begin / step),
+    customValues = Array.from({length: Math.floor(end / step) - first + 1}, (_, i) => (first + i) * step);
+  return {axisTick: {show: false, customValues}, axisLabel: {formatter: formatDuration, customValues}};
 }
 
 /** An axis of whole numbers, such as the resource; one value alone has room at both sides. */
@@ -219,6 +225,11 @@ export function axisType(dimension) {
   return dimension.log ? "log" : "value";
 }
 
+/** Whether the page is as narrow as a phone at present. */
+export function isNarrowPage() {
+  return document.documentElement.clientWidth < 600;
+}
+
 /** Whether the page is dark at present. */
 export function isDarkPage() {
   return getComputedStyle(document.documentElement).colorScheme === "dark";
@@ -226,7 +237,7 @@ export function isDarkPage() {
 
 /** Colours from the worst to the best value; the best has the strongest contrast to the page. */
 export function worstToBest() {
-  return isDarkPage() ? SCALE.slice(1) : SCALE.slice(0, -1).reverse();
+  return isDarkPage() ? SCALE.slice(2) : SCALE.slice(0, -2).reverse();
 }
 
 /** At most `most` rows: the first half of it, and an even sample of the others. */

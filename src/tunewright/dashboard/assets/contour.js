@@ -1,7 +1,7 @@
 // Contour: an estimated surface of the metric over two hyperparameters, with the trials on it.
 import {h, card, choice, emptyNote, foldedTable} from "./dom.js";
 import {formatNumber, formatValue, shortened, toNumber} from "./format.js";
-import {Chart, SCALE, axis, isDarkPage, plotGrid, themeColour, tooltip, upAxis} from "./charts.js";
+import {Chart, SCALE, axis, isDarkPage, isNarrowPage, plotGrid, themeColour, tooltip, upAxis} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
 const CONTOUR_LEVELS = 12,
@@ -111,7 +111,7 @@ export const contourView = {
         left: "center",
         bottom: 0,
         itemWidth: 12,
-        itemHeight: 180,
+        itemHeight: isNarrowPage() ? 100 : 180,
         inRange: {color: colours},
         text: [`${formatNumber(high, 4)}${isLow ? "" : " (best)"}`, `${formatNumber(low, 4)}${isLow ? " (best)" : ""}`],
         textStyle: {color: themeColour("soft")},

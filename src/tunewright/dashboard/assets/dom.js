@@ -39,9 +39,9 @@ export function svg(tag, attributes, children = []) {
   return element;
 }
 
-/** A text of any length in a few lines; the button shows all of it. */
-export function clampedText(text, className = "") {
-  if (text.length < 160) return [h("span", {class: className || null}, text)];
+/** A text of any length in two lines; the button shows all of it. */
+export function clampedText(text, className = "", most = 160) {
+  if (text.length < most) return [h("span", {class: className || null}, text)];
   const body = h("span", {class: `clamp ${className}`}, text);
   const button = h(
     "button",

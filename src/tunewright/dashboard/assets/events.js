@@ -71,7 +71,7 @@ export const eventsView = {
               cell.append(h("a", {href: experimentAddress(context.tag, context.name, `trials/${row.trial_id}`)}, String(row.trial_id)));
           },
         },
-        {title: "Event", isWide: true, text: row => row.text, fill: (cell, row) => cell.append(...clampedText(row.text))},
+        {title: "Event", isWide: true, text: row => row.text, fill: (cell, row) => cell.append(...clampedText(row.text, "", 300))},
         {title: "Date", text: row => formatWall(row.wall)},
       ],
     });

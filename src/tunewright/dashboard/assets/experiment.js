@@ -68,6 +68,7 @@ export class ExperimentPage {
     this.content = h("div", {class: "view"});
     this.bestValue = this.store.best.at(-1)?.value;
     this.container.replaceChildren(
+      this.gone,
       h(
         "nav",
         {class: "crumbs", "aria-label": "Path"},
@@ -75,7 +76,6 @@ export class ExperimentPage {
           ? [this.tag]
           : [h("a", {href: "#/"}, "Experiments"), " / ", h("a", {href: `#/?tag=${encodeURIComponent(this.tag)}`}, this.tag)]),
       ),
-      this.gone,
       h("div", {class: "heading"}, h("h1", {class: "title"}, this.name), this.status),
       this.facts,
       this.note,

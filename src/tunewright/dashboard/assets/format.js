@@ -34,7 +34,7 @@ export function formatValue(value) {
 /** Format seconds as "75 s", "12:05" (minutes) or "3:02:05" (hours). */
 export function formatDuration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "-";
-  if (seconds < 100) return `${Math.round(seconds)} s`;
+  if (seconds < 100) return `${Math.round(seconds)}\u00A0s`;
   const whole = Math.round(seconds),
     hours = Math.floor(whole / 3600);
   const minutes = Math.floor(whole / 60) % 60,
@@ -45,7 +45,7 @@ export function formatDuration(seconds) {
 /** Format short times, as those of decisions, with their unit. */
 export function formatBrief(seconds) {
   if (seconds === null || seconds === undefined) return "-";
-  return seconds < 1 ? `${formatNumber(seconds * 1000, 3)} ms` : seconds < 100 ? `${formatNumber(seconds, 3)} s` : formatDuration(seconds);
+  return seconds < 1 ? `${formatNumber(seconds * 1000, 3)}\u00A0ms` : seconds < 100 ? `${formatNumber(seconds, 3)}\u00A0s` : formatDuration(seconds);
 }
 
 /** Format dollars: with cents, small ones with four digits; `scale` is the largest of those that are shown together. */

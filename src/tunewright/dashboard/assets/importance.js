@@ -1,7 +1,7 @@
 // Importance of the hyperparameters, as the server estimates it.
 import {h, card, emptyNote, foldedTable} from "./dom.js";
 import {formatShare, shortened} from "./format.js";
-import {Chart, axis, plotGrid, themeColour, tooltip} from "./charts.js";
+import {Chart, axis, isNarrowPage, plotGrid, themeColour, tooltip} from "./charts.js";
 
 const LEAST_IMPORTANCE_TRIALS = 10;
 
@@ -49,14 +49,15 @@ export const importanceView = {
 
   option() {
     const rows = [...this.values].reverse(),
+      isNarrow = isNarrowPage(),
       ink = themeColour("ink");
     return {
       grid: plotGrid({right: 44}),
-      yAxis: axis("category", "", {data: rows.map(row => row.name), axisLabel: {color: ink, formatter: name => shortened(name, 26)}}),
-      xAxis: axis("value", `share of the variation of ${shortened(this.context.store.metric.name, 30)}`, {
+      yAxis: axis("category", "", {data: rows.map(row => row.name), axisLabel: {color: ink, formatter: name => shortened(name, isNarrow ? 14 : 26)}}),
+      xAxis: axis("value", isNarrow ? "share of the variation" : `share of the variation of ${shortened(this.context.store.metric.name, 40)}`, {
         min: 0,
         scale: false,
-        splitNumber: this.chart.width < 500 ? 2 : 5,
+        splitNumber: isNarrow ? 2 : 5,
         axisLabel: {formatter: formatShare},
       }),
       tooltip: tooltip(

@@ -130,7 +130,7 @@ export const overviewView = {
       .map(name => `${formatCount(totals[`n_${name}`])} ${name === "running" && !store.isRunning ? "interrupted" : name}`);
     const tiles = [
       ...experiment.metrics.slice(0, MOST_BESTS).map(metric => this.bestTile(metric)),
-      ["Trials", formatCount(totals.n_trials), counts.join(", ") || "no trials yet"],
+      ["Trials", formatCount(totals.n_trials), counts.join(", ") || `no trials${store.isRunning ? " yet" : ""}`],
       [
         "Results",
         formatCount(totals.n_results),

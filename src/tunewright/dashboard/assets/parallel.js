@@ -59,9 +59,14 @@ export const parallelView = {
           const index = Number(axisChoice.querySelector("select").value);
           const dimension = this.dimensions()[index];
           const isCategory = dimension.kind === "category";
-          const place = (text, missing) =>
-            text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text);
-          this.setRange(index, [place(low.value, -Infinity), place(high.value, Infinity)]);
+          const place = (input, missing) => {
+            const text = input.value.trim();
+            const found = text === "" ? missing : isCategory ? dimension.values.map(formatValue).indexOf(text) : Number(text);
+            input.setCustomValidity(Number.isNaN(found) || (isCategory && found === -1) ? `${dimension.name} has no such value.` : "");
+            return found;
+          };
+          const range = [place(low, -Infinity), place(high, Infinity)].sort((a, b) => a - b);
+          if (low.reportValidity() && high.reportValidity()) this.setRange(index, range);
         },
       },
       "Apply",
@@ -116,6 +121,7 @@ export const parallelView = {
       isLying = (this.isLying = this.needsLying()),
       gap = isLying ? this.chart.width - 40 : this.chart.width / dimensions.length;
     this.chart.setHeight(isLying ? 96 + LYING_GAP * dimensions.length : 440);
+    this.chart.element.style.touchAction = isLying ? "pan-y" : ""; // a finger along an axis selects, across it scrolls
     const values = rows.map(trial => trial.best),
       order = this.store.order(),
       sorted = [...values].sort((a, b) => a - b);
@@ -165,9 +171,9 @@ export const parallelView = {
         left: "center",
         bottom: 0,
         itemWidth: 12,
-        itemHeight: 140,
+        itemHeight: isLying ? 100 : 140,
         inRange: {color: colours},
-        text: [`${shortened(this.store.metric.name, 24)} ${formatNumber(span[1], 4)}`, formatNumber(span[0], 4)],
+        text: [`${shortened(this.store.metric.name, isLying ? 10 : 24)} ${formatNumber(span[1], 4)}`, formatNumber(span[0], 4)],
         textStyle: {color: soft},
       },
       series: [

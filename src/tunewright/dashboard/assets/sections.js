@@ -1,5 +1,5 @@
 // A report as the server prepares it: finding, warnings, and sections with tables, charts and lines to copy.
-import {card, commandLine, emptyNote, h} from "./dom.js";
+import {card, clampedText, commandLine, emptyNote, h} from "./dom.js";
 import {DataTable} from "./table.js";
 import {drawReportChart} from "./report_charts.js";
 
@@ -10,7 +10,7 @@ export function renderReport(container, page, link = null) {
   const charts = [];
   container.append(h("section", {class: "report-head"},
     link ? null : h("h1", {}, page.title),
-    h("p", {class: "headline"}, page.headline),
+    h("p", {class: "headline"}, clampedText(page.headline)),
     h("p", {}, page.lead),
     h("p", {class: "small"}, page.made),
     page.warnings.length ? warningBox(page.warnings) : null));
@@ -65,12 +65,21 @@ function renderTable(body, label, table) {
   }
   const columns = table.head.map((title, index) => ({
     title,
-    isNumber: table.rows.some(row => row[index].number !== null),
+    isNumber: table.rows.every(row => isNumberCell(row[index])),
     text: row => row[index].text,
-    sort: table.rows.some(row => row[index].number !== null) ? row => row[index].number : row => row[index].text,
+    sort: table.rows.some(row => row[index].number !== null)
+      ? row => row[index].number
+      : table.rows.every(row => isNumberCell(row[index]))
+        ? row => Number.parseFloat(row[index].text)
+        : row => row[index].text,
     fill: (cell, row) => cell.append(row[index].mark ? h("span", {class: `mark-${row[index].mark}`}, row[index].text) : row[index].text),
   }));
   new DataTable(body, {label: `Table: ${label}`, columns, rows: () => table.rows, pageSize: 100}).draw();
+}
+
+/** Whether a cell holds a number, or a dash in place of one. */
+function isNumberCell({text, number}) {
+  return number !== null || text === "" || text === "-" || Number.isFinite(Number(text));
 }
 
 function renderGuide(guide) {

@@ -67,7 +67,9 @@ export const slicesView = {
     const bounds = isCategory
       ? {data: dimension.values.map(formatValue), axisLabel: {formatter: value => shortened(value, 12), hideOverlap: true}}
       : {min: dimension.low ?? undefined, max: dimension.high ?? undefined};
-    const last = Math.max(1, ...this.rows.map(trial => trial.id));
+    const ids = this.rows.map(trial => trial.id),
+      last = Math.max(...ids),
+      first = Math.min(last - 1, ...ids);
     return {
       grid: plotGrid(),
       xAxis: axis(type, "", {...bounds, nameGap: 24}),
@@ -77,7 +79,7 @@ export const slicesView = {
           `trial ${point.value[2]}\n${shortened(dimension.name, 40)} ${formatValue(point.value[0])}\n${shortened(metric, 40)} ${formatNumber(point.value[1])}`,
         {trigger: "item"},
       ),
-      visualMap: {show: false, type: "continuous", dimension: 2, min: 0, max: last, inRange: {color: worstToBest()}},
+      visualMap: {show: false, type: "continuous", dimension: 2, min: first, max: last, inRange: {color: worstToBest()}},
       series: [
         {
           id: "trials",

@@ -124,10 +124,10 @@ export class ExperimentStore {
 
   /** The sentence in place of values: `text` while some may come, else why there are none. */
   nothingYet(text) {
-    if (this.isRunning) return text;
+    if (this.isRunning || this.hasResults) return text;
     const {n_trials: n, n_failed: failed} = this.totals;
     if (n && failed === n) return `No result: ${n === 1 ? "the only trial" : `all ${n.toLocaleString("en-US")} trials`} failed. Trials shows the errors.`;
-    return this.hasResults ? text : "No result: the experiment ended before a trial reported one.";
+    return "No result: the experiment ended before a trial reported one.";
   }
 
   get metric() {

@@ -1,7 +1,7 @@
 // The workers' timeline: a row per worker; starting, training and uploading, cold and warm, idle between.
 import {h, card, choice, emptyNote, foldedTable} from "./dom.js";
 import {formatCount, formatDuration, formatShare, plural, shortened} from "./format.js";
-import {Chart, axis, plotGrid, themeColour, timeAxis, timeStep, tooltip} from "./charts.js";
+import {Chart, axis, plotGrid, themeColour, timeAxis, timeMarks, tooltip} from "./charts.js";
 import {experimentAddress} from "./list.js";
 
 const PHASES = {training: "#0072B2", starting: "#E69F00", uploading: "#CC79A7"};
@@ -71,7 +71,7 @@ export const workersView = {
   /** Marks at whole minutes or hours of the part that is shown. */
   markTimes(instance) {
     const {startValue, endValue} = instance.getOption().dataZoom[0];
-    if (endValue - startValue > 3) instance.setOption({xAxis: {interval: timeStep(endValue - startValue)}});
+    instance.setOption({xAxis: timeMarks(startValue, endValue)});
   },
 
   option() {
@@ -92,7 +92,7 @@ export const workersView = {
       page = themeColour("card");
     return {
       grid: plotGrid({bottom: 44, right: 16}),
-      xAxis: timeAxis("", last, {min: first, ...(last - first > 3 ? {interval: timeStep(last - first)} : {})}),
+      xAxis: timeAxis("", last, {min: first}),
       yAxis: axis("category", "", {
         data: workers,
         inverse: true,

@@ -1,0 +1,40 @@
+"""The scripts of docs/coming_from/optuna.md: they run, and a port needs few lines."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "coming_from_optuna"
+NAMES = ["objective", "pruning", "ask_and_tell"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_port_needs_fewer_than_ten_new_lines(name: str) -> None:
+    texts = [(FOLDER / f"{name}_{tool}.py").read_text() for tool in ("optuna", "tunewright")]
+    bodies = [text.partition('"""\n\n')[2].splitlines() for text in texts]
+    changes = [line for line in difflib.ndiff(*bodies) if line[2:].strip()]
+    assert 0 < sum(line.startswith("+ ") for line in changes) < 10
+    assert sum(line.startswith("- ") for line in changes) <= 10
+
+
+@pytest.mark.parametrize("tool", ["optuna", "tunewright"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_finds_the_best_of_a_few_trials(name: str, tool: str, tmp_path: Path) -> None:
+    """With 5 trials instead of 20."""
+    text = (FOLDER / f"{name}_{tool}.py").read_text()
+    short = text.replace("n_trials=20", "n_trials=5").replace("range(20)", "range(5)")
+    assert short != text
+    (tmp_path / "script.py").write_text(short)
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    value, config = done.stdout.strip().splitlines()[-1].split(" ", 1)
+    assert math.isfinite(float(value))
+    assert ast.literal_eval(config)
