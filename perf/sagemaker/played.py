@@ -125,7 +125,7 @@ class Training:
         self._resource = order.resume_from
         self._seq = 0
         self._began = time.monotonic()
-        self._seconds = float(order.config["seconds"])
+        self._seconds = self.epoch_seconds(order)
         self._look_seconds = self.look_seconds or channel.poll_seconds * stage.speed
         self.is_over = False
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -135,6 +135,11 @@ class Training:
         stage.n_training += 1
         self._next_epoch = stage.now() + self._seconds
         self._wait()
+
+    @staticmethod
+    def epoch_seconds(order: RunOrder) -> float:
+        """Service seconds of an epoch."""
+        return float(order.config["seconds"])
 
     def terminate(self) -> None:
         """Hear SIGTERM."""

@@ -261,6 +261,8 @@ def test_asha_pauses_and_resumes_trials_and_no_epoch_is_trained_twice(
     }
     assert set(counts.values()) == {1}
     assert set(counts) == reported
+    output = "".join(path.read_text() for path in outcome.path.rglob("stderr"))
+    assert "SIGTERM" not in output  # whose handler in Lightning would wait for a batch
     last = max((outcome.history.run(trial.id) for trial in outcome.trials), key=lambda run: run.attempt)
     n_pauses = 2 if devices == 1 else 1  # at epochs 1 and 2
     assert (last.attempt, last.resume_from) == (n_pauses, n_pauses)

@@ -67,6 +67,7 @@ def test_the_resource_is_that_of_the_runner(
     assert reports.resource({"epoch": 4.5}) == 5
     monkeypatch.delenv("TUNEWRIGHT_RESOURCE_ATTR")
     assert reports.resource({"epoch": 9}) == 5
+    assert not reports.is_last({})
     line = capsys.readouterr().out.partition("[tune-metric]: ")[2]
     assert json.loads(line)["epoch"] == 4.5
 

@@ -51,8 +51,6 @@ class TrialReports:
     ----------
     is_active
         Whether this process is a trial; if not, callbacks do nothing.
-    until
-        Resource at which this run ends; None: at the end of training.
     """
 
     def __init__(self, metrics: str | Sequence[str] | Mapping[str, str] | None) -> None:
@@ -62,7 +60,7 @@ class TrialReports:
         )
         self._count = int(os.environ.get(RESUME_FROM) or 0)
         self.is_active = checkpoint_dir() is not None
-        self.until = int(os.environ[UNTIL]) if os.environ.get(UNTIL) else None
+        self._until = int(os.environ.get(UNTIL) or sys.maxsize)
         if not self.is_active:
             _logger.info(
                 "This is not a trial of Tunewright: nothing is reported, and no checkpoint is written"
@@ -107,6 +105,10 @@ class TrialReports:
             if whole >= 1 and math.isclose(value, whole, rel_tol=1e-6):
                 return whole
         return self._count + 1
+
+    def is_last(self, values: Mapping[str, Any]) -> bool:
+        """Whether the run ends with this report, before the end of training."""
+        return self.resource(values) >= self._until
 
     def send(self, values: Mapping[str, Any]) -> None:
         """Report; this does not return if the run ends here, so save the checkpoint first."""

@@ -69,10 +69,11 @@ class TunewrightCallback:
             raise wrong_start(self.n_done, env.begin_iteration, "rounds", remedy)
         logged = {f"{entry[0]}-{entry[1]}": entry[2] for entry in env.evaluation_result_list or ()}
         values = self._reports.select(logged, {"round": env.iteration + 1})
-        resource = self._reports.resource(values)
-        is_last = env.iteration + 1 == env.end_iteration
-        if is_last or (env.iteration + 1) % self._every == 0 or resource == self._reports.until:
+        is_last = env.iteration + 1 == env.end_iteration or self._reports.is_last(values)
+        if is_last or (env.iteration + 1) % self._every == 0:
             if not is_cv:
                 content = env.model.model_to_string(num_iteration=-1)
-                save_checkpoint(resource, lambda path: path.write_text(content, encoding="utf-8"))
+                save_checkpoint(
+                    self._reports.resource(values), lambda path: path.write_text(content, encoding="utf-8")
+                )
             self._reports.send(values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -67,6 +69,9 @@ class TunewrightCallback(_lightning.Callback):
         values = self._reports.select(trainer.callback_metrics, progress)
         partial = Path(checkpoint_dir() or "", ".partial-lightning")
         trainer.save_checkpoint(partial, weights_only=False)  # a collective operation
+        if self._reports.is_last(values) and threading.current_thread() is threading.main_thread():
+            # Lightning's handler leaves the end to the next batch, which does not come
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if trainer.is_global_zero:
             if partial.is_dir():
                 raise RuntimeError(

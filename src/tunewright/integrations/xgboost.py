@@ -75,7 +75,7 @@ class TunewrightCallback(_xgboost.callback.TrainingCallback):
         }
         n_rounds = self.n_done + epoch + 1
         self._unreported = self._reports.select(logged, {"round": n_rounds})
-        if n_rounds % self._every == 0 or self._reports.resource(self._unreported) == self._reports.until:
+        if n_rounds % self._every == 0 or self._reports.is_last(self._unreported):
             self._report(model)
         return False
 

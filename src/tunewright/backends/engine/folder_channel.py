@@ -210,6 +210,7 @@ class FolderChannel(Channel):
             _make_job_folder(run, MESSAGES)
             write_atomically(run / ORDER, self.run_order(order).to_json())
         self._logs.setdefault(order.name, _MessageLog(order.name, run / MESSAGES))
+        self._logs.pop(replace(order.name, retry=order.retry - 2), None)  # it was lost, and has no end
 
     def _place_worker(self, order: WorkerJobOrder, name: str) -> None:
         if self.workers is None:

@@ -92,7 +92,11 @@ class WorkerDispatcher(Dispatcher):
                 inbox.search_from(0.0)
         except RequestError as error:
             raise BackendError(f"The experiment's runs cannot be listed ({error})") from error
-        attached = [self._attach(open_run) for open_run in runs]
+        newest = self._newest_retries()
+        attached = [
+            self._attach(open_run, newest.get((open_run.run.trial_id, open_run.run.attempt), -1))
+            for open_run in runs
+        ]
         ours = {name for run in attached for name in run.names}
         for name in inbox.names():
             if name not in ours:
@@ -174,18 +178,17 @@ class WorkerDispatcher(Dispatcher):
     def _tracked(self, order: JobOrder, first_retry: int = 0) -> TrackedRun:
         return TrackedRun(order, speed=self._context.time.speed, overheads=None, first_retry=first_retry)
 
-    def _attach(self, open_run: OpenRun) -> TrackedRun:
-        run, inbox = open_run.run, self._context.inbox
-        names = [*inbox.names()]
-        names += filter(None, map(JobName.parse, (*self._listing.waiting, *self._listing.leases)))
-        listed = {*self._listing.waiting, *self._listing.leases}
-        retries = [
-            name.retry
-            for name in names
-            if (name.trial_id, name.attempt) == (run.trial_id, run.attempt)
-            and (name.key in listed or not inbox.box(name).is_empty)
-        ]
-        newest = max(retries, default=-1)
+    def _newest_retries(self) -> dict[tuple[int, int], int]:
+        """The highest retry of each attempt of a trial with a task, a lease or a message."""
+        inbox, newest = self._context.inbox, dict[tuple[int, int], int]()
+        listed = filter(None, map(JobName.parse, (*self._listing.waiting, *self._listing.leases)))
+        for name in (*listed, *(name for name in inbox.names() if not inbox.box(name).is_empty)):
+            attempt = (name.trial_id, name.attempt)
+            newest[attempt] = max(name.retry, newest.get(attempt, -1))
+        return newest
+
+    def _attach(self, open_run: OpenRun, newest: int) -> TrackedRun:
+        run = open_run.run
         is_found = newest >= open_run.retry
         queued = self.queue(run, open_run.config)
         order = replace(queued.order, retry=newest if is_found else open_run.retry)
