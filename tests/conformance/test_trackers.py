@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tunewright import Categorical, Float, Outcome, tune
+from tunewright import Categorical, Float, tune
+from tunewright.experiments import Outcome
 
 from .conftest import CLIENTS, PATIENCE, ROOT, Client
 

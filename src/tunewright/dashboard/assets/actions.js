@@ -273,6 +273,7 @@ function openDialog(context, store, path, {title, text, fields = [], action, tri
   const dialog = h("dialog", {"aria-label": title, onclose: () => closeDialog(dialog, opener)}, form);
   document.body.append(dialog);
   dialog.showModal();
+  form.querySelector("input, select, textarea").focus();
 }
 
 /** Remove a dialog; the focus returns to the button that opened it, or to the content if the button has gone. */

@@ -119,8 +119,9 @@ export function axis(type, name, extra = {}) {
 
 /** A vertical axis: its name stands above it, so that the plot keeps its width. */
 export function upAxis(type, name, extra = {}) {
-  return axis(type, shortened(name, isNarrowPage() ? 24 : 44), {
-    nameLocation: "end",
+  return axis(type, shortened(name, 44), {
+    nameLocation: extra.inverse ? "start" : "end",
+    nameTruncate: {maxWidth: isNarrowPage() ? document.documentElement.clientWidth - 140 : 320},
     nameGap: 10,
     nameTextStyle: {color: themeColour("soft"), align: "left"},
     ...extra,

@@ -40,7 +40,7 @@ class DashboardPage {
     this.toast = h("p", {class: "toast", "aria-hidden": "true"}); // what it shows is said by the live region
     this.toast.hidden = true;
     this.connection = h("span", {class: "connection", role: "status"});
-    this.scheme = h("button", {type: "button", class: "quiet", onclick: () => this.turnScheme()});
+    this.scheme = h("button", {type: "button", class: "quiet scheme", title: "Colours", onclick: () => this.turnScheme()});
     const skip = h("button", {type: "button", class: "skip", onclick: () => this.main.focus()}, "Skip to content");
     const brand = h("a", {href: source.start ?? "#/", class: "brand"}, h("span", {class: "mark", "aria-hidden": "true"}), "Tunewright");
     document
@@ -177,7 +177,7 @@ class DashboardPage {
     this.chosen = scheme;
     if (scheme === "auto") delete document.documentElement.dataset.scheme;
     else document.documentElement.dataset.scheme = scheme;
-    this.scheme.textContent = {auto: "Auto colours", light: "Light", dark: "Dark"}[scheme];
+    this.scheme.textContent = {auto: "Auto", light: "Light", dark: "Dark"}[scheme];
     this.scheme.setAttribute("aria-label", `Colours: ${scheme}. Change`);
     document.dispatchEvent(new Event("scheme"));
   }

@@ -1,6 +1,6 @@
 // Charts of comparisons, from the data of tunewright.analysis.charts: lines with bands, intervals by row, and ranks on a line.
 import {foldedTable, h, redraw, svg} from "./dom.js";
-import {Chart, DASHES, MARKERS, PALETTE, axis, drawLegend, hiddenLegend, plotGrid, tooltip, upAxis} from "./charts.js";
+import {Chart, DASHES, MARKERS, PALETTE, axis, drawLegend, hiddenLegend, isNarrowPage, plotGrid, tooltip, upAxis} from "./charts.js";
 import {formatNumber, shortened} from "./format.js";
 
 const RANK_WIDTH = 760, RANK_SIDE = 230, RANK_LEAST = 280, RANK_ROW = 34;
@@ -104,8 +104,8 @@ function intervalPanel(container, chart, panel, title) {
   const drawn = new Chart(place, {label: `${title}: ${panel.title}`, height: panel.rows.length > 8 ? 520 : 320, build: () => ({
     grid: plotGrid(),
     tooltip: tooltip(point => intervalText(panel.rows[point.dataIndex]), {trigger: "item"}),
-    xAxis: axis("value", flat(panel.x.label), {nameGap: 30}),
-    yAxis: axis("category", "", {data: names, inverse: true, axisLabel: {width: 150, overflow: "truncate", interval: 0}}),
+    xAxis: axis("value", isNarrowPage() ? flat(panel.x.label).replace(" (", "\n(") : flat(panel.x.label), {nameGap: 30, splitNumber: isNarrowPage() ? 3 : 5}),
+    yAxis: axis("category", "", {data: names, inverse: true, axisLabel: {width: isNarrowPage() ? 90 : 150, overflow: "truncate", interval: 0}}),
     series: [
       {type: "scatter", silent: true, symbol: "rect", symbolSize: [2, 10], data: panel.rows.flatMap((row, i) => row.values.map(value => ({value: [value, i], itemStyle: {color: colour(row), opacity: 0.5}})))},
       {type: "custom", silent: true, data: panel.rows.map((row, i) => [row.low, i, row.high]), renderItem: (parameters, api) => intervalBar(api, colour(panel.rows[parameters.dataIndex]))},
@@ -156,7 +156,7 @@ function rankDiagram(chart) {
   for (const tick of rankTicks(n)) parts.push(rankLine([[x(tick), 40], [x(tick), 34]]), rankText(x(tick), 26, "middle", String(tick)));
   chart.setups.forEach((setup, place) => {
     const isLeft = place < half, y = top + 24 * (isLeft ? place : n - 1 - place), end = isLeft ? RANK_SIDE - 12 : RANK_WIDTH - RANK_SIDE + 12;
-    parts.push(rankLine([[x(setup.rank), 40], [x(setup.rank), y], [end, y]]), rankText(isLeft ? end - 5 : end + 5, y + 4, isLeft ? "end" : "start", `${shortened(setup.name, 26)}  (${setup.rank.toFixed(2)})`, setup.name));
+    parts.push(rankLine([[x(setup.rank), 40], [x(setup.rank), y], [end, y]]), rankText(isLeft ? end - 5 : end + 5, y + 4, isLeft ? "end" : "start", `${shortened(setup.name, 22)}  (${setup.rank.toFixed(2)})`, setup.name));
   });
   chart.groups.forEach((group, row) => {
     const ends = group.map(label => x(rank.get(label))), y = 50 + 14 * row;
