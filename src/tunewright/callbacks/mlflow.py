@@ -149,6 +149,7 @@ class MlflowTracker(Tracker):
         self._entities: Any = importlib.import_module("mlflow.entities")
         self._experiment = experiment
         self._config = config
+        mlflow.set_tracking_uri(config.address)  # the plugin of SageMaker reads the ARN from there
         self._client: Any = mlflow.MlflowClient(tracking_uri=config.address)
         self._name = config.experiment or experiment.folder.tag
         self._group = self._open_group()
