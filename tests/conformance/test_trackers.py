@@ -127,7 +127,7 @@ def test_a_server_of_sagemaker_is_addressed_by_its_arn(
         port = str(free.getsockname()[1])
     url, store = f"http://127.0.0.1:{port}", f"sqlite:///{tmp_path}/server.db"
     command = [programs / "python", "-m", "mlflow", "server", "--port", port, "--backend-store-uri", store]
-    command += ["--workers", "1", "--artifacts-destination", tmp_path / "artifacts"]
+    command += ["--workers", "1", "--no-serve-artifacts", "--default-artifact-root", tmp_path / "artifacts"]
     with subprocess.Popen(list(map(str, command)), cwd=tmp_path, start_new_session=True) as server:
         try:
             _wait_for(f"{url}/health", server)
@@ -193,7 +193,7 @@ def test_the_callback_with_the_real_package(client: Client, run: Run, tmp_path: 
     """A tuner in the environment of MLflow; its callback ends with it."""
     (tmp_path / "training.py").write_text("def train(x):\n    return x\n")
     address = f"sqlite:///{tmp_path}/mlflow.db"
-    code = "from tunewright import *; tune('training.py:train', {'x': Float(0.0, 1.0)}, metric='loss', "
+    code = "from tunewright import Float, tune; tune('training.py:train', {'x': Float(0.0, 1.0)}, metric='loss', "
     code += f"n_trials=2, callbacks=['mlflow:tracking_uri={address}'], progress=False)"
     python = client("mlflow") / "python"
     run(python, "-c", code)

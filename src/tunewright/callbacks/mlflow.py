@@ -36,8 +36,12 @@ _LONGEST_PARAM: Final = 6000
 _LONGEST_TAG: Final = 5000
 _PAGE: Final = 1000
 _ARN: Final = re.compile(r"arn:[\w-]+:sagemaker:[\w-]+:\d{12}:mlflow-(tracking-server|app)/[\w-]+")
-_IMPATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-"""A server that does not answer is asked again later, by the export."""
+_VARIABLES: Final = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that does not answer is asked again later, by the export
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Defaults of MLflow's environment variables."""
 _PARENT: Final = "mlflow.parentRunId"
 _NAME: Final = "mlflow.runName"
 _KIND: Final = "mlflow.experimentKind"
@@ -99,7 +103,7 @@ PLUGIN: Final = MlflowPlugin()
 
 
 def _load_mlflow() -> Any:
-    for name, value in _IMPATIENCE.items():
+    for name, value in _VARIABLES.items():
         os.environ.setdefault(name, value)
     return _import("mlflow", "The tracker mlflow")
 

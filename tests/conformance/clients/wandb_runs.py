@@ -5,14 +5,29 @@ import sys
 from pathlib import Path
 
 from wandb.proto import wandb_internal_pb2
-from wandb.sdk.internal.datastore import DataStore
+
+HEADER, BLOCK = 7, 32768
+
+
+def records(data):
+    """Records of a file, which has the form of a LevelDB log: blocks of pieces with checksum, length and type."""
+    place, whole = HEADER, b""
+    while place + 7 <= len(data):
+        if BLOCK - place % BLOCK < 7:
+            place += BLOCK - place % BLOCK
+            continue
+        length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+        whole += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # full or last
+            yield whole
+            whole = b""
+
 
 found = []
 for path in sorted(Path(sys.argv[1]).glob("offline-run-*/*.wandb")):
-    store = DataStore()
-    store.open_for_scan(str(path))
     run = {"history": [], "summary": {}, "exit": None}
-    while (data := store.scan_data()) is not None:
+    for data in records(path.read_bytes()):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
