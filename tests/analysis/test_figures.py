@@ -267,14 +267,14 @@ def test_what_one_experiment_lacks_is_said(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = store([(1, 0.5), (2, 0.3)], goal="max")
-    with pytest.raises(SettingsError, match="needs 10 trials"):
+    with pytest.raises(SettingsError, match="needs at least 10 trials"):
         importance(one_run(folder))
     with pytest.raises(UnknownNameError, match="Did you mean 'extra'"):
         one_run(folder, metric="extr")
     with pytest.raises(SystemExit) as exited:
         main(["plot", folder.name, "--out", str(tmp_path), "--metric", "extra"])
     assert not exited.value.code
-    assert "Left out importance: Importance needs 10 trials" in capsys.readouterr().out
+    assert "Left out importance: Importance needs at least 10 trials" in capsys.readouterr().out
     with pytest.raises(SystemExit) as exited:
         main(["plot", folder.name, "--figure", "importance"])
     assert exited.value.code == 2

@@ -248,7 +248,7 @@ def test_show_has_the_use_of_workers_and_the_importance_if_there_are_enough_tria
         main(["show", outcome.folder.name])
     lines = capsys.readouterr().out.splitlines()
     begin = next(i for i, line in enumerate(lines) if line.startswith("workers "))
-    shares = re.findall(r"(\d+)% (\w+)", lines[begin])
+    shares = re.findall(r"(\d+) % (\w+)", lines[begin])
     assert (
         {"training", "starting"}
         <= {name for _, name in shares}

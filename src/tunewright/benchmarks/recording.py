@@ -319,8 +319,8 @@ def _predict_ends(values: Floats, is_early: NDArray[np.bool_], metric: int) -> N
                 continue
             changes = values[nearest, level] - values[nearest, level - 1]
             values[row, level] = before + np.nanmean(changes, axis=0)
-            factor = np.mean(values[nearest, level, -1] / np.maximum(values[nearest, level - 1, -1], 1e-9))
-            values[row, level, -1] = before[-1] * factor
+            growth: Floats = values[nearest, level, -1] / np.maximum(values[nearest, level - 1, -1], 1e-9)
+            values[row, level, -1] = before[-1] * float(growth.mean())
 
 
 def _note(n_early: int, n_curves: int, curves: Sequence[_Curve]) -> str:

@@ -68,10 +68,11 @@ class TunewrightCallback(_lightning.Callback):
         progress = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
         values = self._reports.select(trainer.callback_metrics, progress)
         partial = Path(checkpoint_dir() or "", ".partial-lightning")
-        trainer.save_checkpoint(partial, weights_only=False)  # a collective operation
         if self._reports.is_last(values) and threading.current_thread() is threading.main_thread():
-            # Lightning's handler leaves the end to the next batch, which does not come
+            # Lightning's handler leaves the end to the next batch, which does not come. The next line lets all processes meet, so that none has
+            # the handler when the first one reports.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        trainer.save_checkpoint(partial, weights_only=False)  # a collective operation
         if trainer.is_global_zero:
             if partial.is_dir():
                 raise RuntimeError(

@@ -90,7 +90,7 @@ export class ExperimentPage {
   /** Show a view; views of one experiment share its store. */
   async show(route) {
     this.view?.dispose();
-    this.failed = null;
+    this.failed = this.awaited = null;
     const definition = viewOf(route);
     this.drawTabs(route.view in EXPERIMENT_VIEWS ? route.view : "overview");
     const content = h("div", {class: "stack"});
@@ -110,6 +110,7 @@ export class ExperimentPage {
       if (this.view !== view) return;
       content.replaceChildren(emptyNote(error.message));
       if (error.status === 0) this.failed = route; // the server did not answer: it is asked again once it does
+      if (error.status === 404 && definition === trialView) this.awaited = route; // a trial that may still begin
       if (error.status === undefined) throw error;
     }
   }
@@ -172,7 +173,8 @@ export class ExperimentPage {
       this.bestValue = best.value;
       this.context.announce(`New best: ${this.store.metric.name} ${formatNumber(best.value)}, trial ${best.trial_id}`);
     }
-    this.view?.update(change);
+    if (this.awaited && this.store.trials.has(Number(this.awaited.item))) this.show(this.awaited);
+    else this.view?.update(change);
   }
 
   /** Say that the experiment is not there any more; the page stays as it was. */
