@@ -25,7 +25,7 @@ from sphinx_gallery.scrapers import figure_rst
 from tunewright.analysis.summaries import SHARES
 from tunewright.backends.plugin import backend_names
 from tunewright.cli import COMMANDS
-from tunewright.cli.catalogue import setting_meaning
+from tunewright.cli.catalogue import default_text, setting_meaning
 from tunewright.cli.program import program
 from tunewright.methods import MethodSpec, find_method
 
@@ -118,16 +118,10 @@ class MethodSettings(Generated):
         method = find_method(self.arguments[0])
         lines = ["| setting | default | values | meaning |", "|---|---|---|---|"]
         for name, setting in method.parameters.items():
-            default = (
-                "none"
-                if setting.default is None
-                else str(setting.default).lower()
-                if isinstance(setting.default, bool)
-                else str(setting.default)
-            )
+            default = default_text(setting.default)
             values = setting.values_text.replace("|", "\\|")
             meaning = setting_meaning(setting).replace("|", "\\|")
-            lines.append(f"| `{name}` | `{default}` | {values} | {meaning} |")
+            lines.append(f"| `{name}` | {f'`{default}`' if default else ''} | {values} | {meaning} |")
         if len(lines) == 2:
             return self.parsed([f"`{method.name}` has no settings."])
         return self.parsed(lines)

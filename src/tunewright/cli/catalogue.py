@@ -193,7 +193,7 @@ def _show_method(method: Method[Any]) -> None:
     settings = method.parameters.values()
     if settings:
         rows = [
-            (one.name, _default_text(one.default), one.values_text, setting_meaning(one)) for one in settings
+            (one.name, default_text(one.default), one.values_text, setting_meaning(one)) for one in settings
         ]
         print_table(("setting", "default", "values", "meaning"), rows, wraps_last=True)
     else:
@@ -206,7 +206,8 @@ def setting_meaning(setting: Setting) -> str:
     return " ".join(text.replace("``", "").split())
 
 
-def _default_text(default: Json) -> str:
+def default_text(default: Json) -> str:
+    """Format the default of a setting; ``-`` for none."""
     if default is None:
         return "-"
     if isinstance(default, bool):

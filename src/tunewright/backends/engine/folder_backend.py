@@ -11,6 +11,7 @@ once. Everything else is here: a job per run, or, if the channel has times of wo
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +24,11 @@ from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
 from tunewright.backends.engine.folder_channel import FolderChannel, FolderOrder, FolderTaskBoard
 from tunewright.backends.engine.job_service import (
     CostTracker,
+    CreateOutcome,
     Failure,
     FailureCause,
     InstancePrices,
+    JobName,
     JobService,
     JobStatus,
     Submission,
@@ -78,6 +81,18 @@ class FolderJobs(ABC):
     def __init__(self, channel: FolderChannel, experiment: str) -> None:
         self._channel = channel
         self._prefix = f"tw-{experiment}-"
+        self.unanswered: set[str] = set()
+        """Keys of submissions whose answer was lost."""
+        self.known: dict[str, float] = {}
+        """Jobs that the engine has shown or accepted, by key: seconds since 1970."""
+        self._pulses: dict[str, tuple[str, float]] = {}
+        """The newest sign of life of each running job, and the monotonic second at which it was first seen."""
+        self._silent: set[str] = set()
+        """Jobs without a sign of life, which were given up."""
+
+    @abstractmethod
+    def stop(self, key: str) -> None:
+        """As that of :class:`JobService`."""
 
     @abstractmethod
     def submit(self, job: FolderJob) -> Submission:
@@ -117,9 +132,48 @@ class FolderJobs(ABC):
             remedy=f"see {self._channel.job_folder(key) / JOB_LOG}",
         )
 
+    def accepted(self, key: str) -> Submission:
+        """Note that the engine has a job; return the outcome of its submission."""
+        self.unanswered.discard(key)
+        self.known[key] = time.time()
+        return Submission(CreateOutcome.CREATED)
+
     def full_name(self, key: str) -> str:
         """``tw-{experiment}-{key}``, a job's name in the engine."""
         return self._prefix + key
+
+    def key_of(self, name: str) -> str | None:
+        """The inverse of :meth:`full_name`; None for the name of a job that is not of this experiment."""
+        key = name.removeprefix(self._prefix)
+        return key if name.startswith(self._prefix) and JobName.parse(key) is not None else None
+
+    def pulse(self, key: str) -> tuple[str, float]:
+        """The newest sign of life of a job, empty before its first one, and the seconds for which it was seen unchanged."""
+        beat, now = self._channel.heartbeat(key), time.monotonic()
+        last, since = self._pulses.get(key, (beat, now))
+        self._pulses[key] = (beat, since if beat == last else now)
+        return beat, now - self._pulses[key][1]
+
+    def is_silent(self, key: str, silent_after: float, never_began: float) -> bool:
+        """Return whether a job that the engine calls running shows no life; it is stopped then, and stays given up.
+
+        Parameters
+        ----------
+        key
+            Of the job.
+        silent_after
+            Seconds after its last sign of life.
+        never_began
+            Seconds without any sign of life.
+        """
+        if key in self._silent:
+            return True
+        beat, seconds = self.pulse(key)
+        if seconds <= (silent_after if beat else never_began):
+            return False
+        self.stop(key)
+        self._silent.add(key)
+        return True
 
     def job_folders(self) -> dict[str, Path]:
         """The folders of all jobs that any session of the experiment has submitted, by key."""
@@ -133,6 +187,21 @@ class FolderJobs(ABC):
         except OSError:
             return ""
         return f":\n{text}" if text else ""
+
+
+def trials_folder(shared_folder: str, name: str, *, own: Path) -> Path:
+    """Where the files of an experiment's trials lie.
+
+    Parameters
+    ----------
+    shared_folder
+        That of the user; empty: none.
+    name
+        Of the experiment, and of its folder below the shared one.
+    own
+        Without a shared folder.
+    """
+    return Path(shared_folder).expanduser().absolute() / name if shared_folder else own
 
 
 def worker_times(

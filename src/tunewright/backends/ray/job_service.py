@@ -17,7 +17,6 @@ from tunewright.backends.engine.job_service import (
     CreateOutcome,
     Failure,
     FailureCause,
-    JobName,
     JobService,
     JobState,
     JobStatus,
@@ -104,16 +103,8 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
         self._config = config
         self._notices = notices
         self._environment = config.environment()
-        self._unanswered: set[str] = set()
-        """Keys of requests whose answer was lost."""
-        self._known: dict[str, float] = {}
-        """Jobs that Ray has shown or accepted, by key: seconds since 1970."""
         self._jobs: dict[str, RayJob] = {}
         """The newest record of each job that has failed."""
-        self._pulses: dict[str, tuple[str, float]] = {}
-        """The newest sign of life of each running job, and the monotonic second at which it was first seen."""
-        self._silent: set[str] = set()
-        """Jobs without a sign of life, which were given up."""
         self._is_wait_explained = False
 
     @override
@@ -128,18 +119,18 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
             self._client.submit(request)
         except RayError as error:
             if "already exists" in error.reason:
-                if not job.may_exist and job.key not in self._unanswered:
+                if not job.may_exist and job.key not in self.unanswered:
                     raise BackendError(name_taken(job.name)) from error
-                return self._created(job.key)
+                return self.accepted(job.key)
             if error.is_lost:
-                self._unanswered.add(job.key)
+                self.unanswered.add(job.key)
             return refusal(error)
-        return self._created(job.key)
+        return self.accepted(job.key)
 
     @override
     def list_jobs(self, *, wanted: Collection[str] = (), since: float = 0.0) -> dict[str, JobStatus]:
         """By one request; jobs that Ray does not know any more have ended as soon as they are silent."""
-        known = dict(self._known)
+        known = dict(self.known)
         jobs = self._own(self._client.jobs())
         statuses = {key: self._status(key, job) for key, job in jobs.items()}
         if not wanted:
@@ -147,7 +138,7 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
         for key, created in known.items():
             if key not in statuses and (not wanted or key in wanted):
                 statuses[key] = self._gone(key, created)
-        self._known |= {key: status.created for key, status in statuses.items() if not status.is_terminal}
+        self.known |= {key: status.created for key, status in statuses.items() if not status.is_terminal}
         if wanted:
             self._explain_wait(statuses)
             self._forget(
@@ -158,7 +149,7 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
     @override
     def describe(self, key: str) -> JobStatus:
         job = self._client.job(self.full_name(key))
-        return self._status(key, job) if job else self._gone(key, self._known.get(key, time.time()))
+        return self._status(key, job) if job else self._gone(key, self.known.get(key, time.time()))
 
     @override
     def stop(self, key: str) -> None:
@@ -181,20 +172,10 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
             return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy_of(job))
         return Failure(cause=FailureCause.SERVICE, reason=reason)
 
-    def _created(self, key: str) -> Submission:
-        self._unanswered.discard(key)
-        self._known[key] = time.time()
-        return Submission(CreateOutcome.CREATED)
-
     def _own(self, jobs: Sequence[RayJob]) -> dict[str, RayJob]:
         """The jobs of this experiment by key."""
-        own: dict[str, RayJob] = {}
-        for job in jobs:
-            name = job.submission_id or ""
-            key = name.removeprefix(self._prefix)
-            if name.startswith(self._prefix) and JobName.parse(key) is not None:
-                own[key] = job
-        return own
+        keys = ((self.key_of(job.submission_id or ""), job) for job in jobs)
+        return {key: job for key, job in keys if key is not None}
 
     def _status(self, key: str, job: RayJob) -> JobStatus:
         """The status of a job that Ray knows."""
@@ -206,7 +187,7 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
                 return JobStatus(state=JobState.RUNNING, detail=_DIED, created=created)
             ended = job.end_time / 1000 if job.end_time else time.time()
             return JobStatus(state=state, detail=_reason_of(job), created=created, ended=ended)
-        if state is JobState.RUNNING and self._is_silent(key):
+        if state is JobState.RUNNING and self.is_silent(key, self._config.silent_after, _NEVER_BEGAN_SECONDS):
             return JobStatus(state=JobState.FAILED, detail=SILENT, created=created, ended=time.time())
         ended = job.end_time / 1000 if job.end_time and state is JobState.COMPLETED else None
         return JobStatus(state=state, detail=job.status, created=created, ended=ended)
@@ -217,27 +198,10 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
             return JobStatus(state=JobState.RUNNING, detail=GONE, created=created)
         return JobStatus(state=JobState.FAILED, detail=GONE, created=created, ended=time.time())
 
-    def _is_silent(self, key: str) -> bool:
-        """Whether a job that Ray calls running shows no life; it is stopped then."""
-        if key in self._silent:
-            return True
-        limit = self._config.silent_after if self._channel.heartbeat(key) else _NEVER_BEGAN_SECONDS
-        if self._silence(key) <= limit:
-            return False
-        self._client.stop(self.full_name(key))
-        self._silent.add(key)
-        return True
-
     def _has_pulse(self, key: str) -> bool:
         """Whether the runner of a job has shown life a short while ago, as far as is known."""
-        return bool(self._channel.heartbeat(key)) and self._silence(key) < _SIGNS_SECONDS
-
-    def _silence(self, key: str) -> float:
-        """Seconds since a job's sign of life was first seen."""
-        beat, now = self._channel.heartbeat(key), time.monotonic()
-        last, since = self._pulses.get(key, (beat, now))
-        self._pulses[key] = (beat, since if beat == last else now)
-        return now - self._pulses[key][1]
+        beat, seconds = self.pulse(key)
+        return bool(beat) and seconds < _SIGNS_SECONDS
 
     def _explain_wait(self, statuses: Mapping[str, JobStatus]) -> None:
         """Say once why jobs wait, if they wait for long."""

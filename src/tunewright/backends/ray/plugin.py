@@ -11,6 +11,7 @@ from typing import Final, final
 
 from typing_extensions import override
 
+from tunewright.backends.engine.folder_backend import trials_folder
 from tunewright.backends.engine.folder_channel import FolderCheckpoints
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.plugin import (
@@ -97,8 +98,7 @@ class RayPlugin(BackendPlugin[RayConfig]):
     @override
     def examine(self, config: RayConfig, folder: Path) -> Iterator[Finding]:
         """Dashboard, token, nodes, the shared folder, and a job of a second."""
-        if config.shared_folder:
-            folder = Path(config.shared_folder).expanduser().absolute() / folder.name
+        folder = trials_folder(config.shared_folder, folder.name, own=folder)
         try:
             yield from examine(config, RayClient(dashboard_address(config.address), auth_token()), folder)
         finally:
@@ -115,6 +115,4 @@ PLUGIN: Final = RayPlugin()
 
 def _trials(config: RayConfig, context: ExperimentContext) -> Path:
     """Where the files of trials lie."""
-    if not config.shared_folder:
-        return context.folder.trials_path
-    return Path(config.shared_folder).expanduser().absolute() / context.folder.name
+    return trials_folder(config.shared_folder, context.folder.name, own=context.folder.trials_path)

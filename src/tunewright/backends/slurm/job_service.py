@@ -17,7 +17,6 @@ from tunewright.backends.engine.job_service import (
     CreateOutcome,
     Failure,
     FailureCause,
-    JobName,
     JobService,
     JobState,
     JobStatus,
@@ -90,7 +89,6 @@ _LOST: Final = {
 _QUOTA: Final = ("MaxSubmit", "MaxJobsPer", "job submit limit")
 """Words of refusals because of too many jobs, which end."""
 _BUSY: Final = ("temporarily unable to accept", "Resource temporarily unavailable", "try again later")
-_LOG_END: Final = 1000
 _NEVER_BEGAN_SECONDS: Final = 3600.0
 """A job without any sign of life is replaced after so long: setup lines and containers take their time."""
 
@@ -120,14 +118,6 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
         super().__init__(channel, experiment)
         self._commands = commands
         self._config = config
-        self._unanswered: set[str] = set()
-        """Keys of requests whose answer was lost."""
-        self._known: dict[str, float] = {}
-        """Jobs that Slurm has shown or accepted, by key: seconds since 1970."""
-        self._pulses: dict[str, tuple[str, float]] = {}
-        """The newest sign of life of each running job, and the monotonic second at which it was first seen."""
-        self._silent: set[str] = set()
-        """Jobs without a sign of life, which were given up."""
 
     @override
     def prepare(self, n_instances: int) -> None:
@@ -137,8 +127,8 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
     @override
     def submit(self, job: FolderJob) -> Submission:
         key = job.key
-        if (job.may_exist or key in self._unanswered) and self._commands.queue(job.name):
-            return self._created(key)
+        if (job.may_exist or key in self.unanswered) and self._commands.queue(job.name):
+            return self.accepted(key)
         script = job.folder / _SCRIPT
         try:
             write_atomically(script, job_script(self._config, job.name, job.folder, job.command))
@@ -148,14 +138,14 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
             self._commands.submit(script)
         except SlurmError as error:
             if error.is_lost:
-                self._unanswered.add(key)
+                self.unanswered.add(key)
             return refusal(error)
-        return self._created(key)
+        return self.accepted(key)
 
     @override
     def list_jobs(self, *, wanted: Collection[str] = (), since: float = 0.0) -> dict[str, JobStatus]:
         """By one call of squeue; jobs that it has forgotten have ended."""
-        known = dict(self._known)
+        known = dict(self.known)
         statuses = self._statuses(self._commands.queue())
         if not wanted:
             known |= self._channel.begun()
@@ -164,13 +154,13 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
                 statuses[key] = _gone(created)
             elif key not in statuses and key in wanted:
                 statuses[key] = self._forgotten(key, created)
-        self._known |= {key: status.created for key, status in statuses.items() if not status.is_terminal}
+        self.known |= {key: status.created for key, status in statuses.items() if not status.is_terminal}
         return statuses
 
     @override
     def describe(self, key: str) -> JobStatus:
         statuses = self._statuses(self._commands.queue(self.full_name(key)))
-        return statuses.get(key) or self._forgotten(key, self._known.get(key, time.time()))
+        return statuses.get(key) or self._forgotten(key, self.known.get(key, time.time()))
 
     @override
     def stop(self, key: str) -> None:
@@ -204,17 +194,11 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
             return _gone(created)
         return JobStatus(state=_ENDED[state], detail=state, created=created, ended=time.time())
 
-    def _created(self, key: str) -> Submission:
-        self._unanswered.discard(key)
-        self._known[key] = time.time()
-        return Submission(CreateOutcome.CREATED)
-
     def _statuses(self, jobs: Sequence[QueuedJob]) -> dict[str, JobStatus]:
         """By key; of two jobs of one name that which has not ended."""
         statuses: dict[str, JobStatus] = {}
         for job in jobs:
-            key = job.name.removeprefix(self._prefix)
-            if not job.name.startswith(self._prefix) or JobName.parse(key) is None:
+            if (key := self.key_of(job.name)) is None:
                 continue
             status = self._with_pulse(key, _status(job))
             if key not in statuses or not status.is_terminal:
@@ -228,19 +212,9 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
         """
         if status.is_terminal or status.state is JobState.STARTING:
             return status
-        if key not in self._silent and not self._is_silent(key):
+        if not self.is_silent(key, self._config.silent_after, _NEVER_BEGAN_SECONDS):
             return status
-        if key not in self._silent:
-            self._commands.cancel(self.full_name(key))
-            self._silent.add(key)
         return JobStatus(state=JobState.FAILED, detail=SILENT, created=status.created, ended=time.time())
-
-    def _is_silent(self, key: str) -> bool:
-        beat, now = self._channel.heartbeat(key), time.monotonic()
-        last, since = self._pulses.get(key, (beat, now))
-        self._pulses[key] = (beat, since if beat == last else now)
-        limit = self._config.silent_after if beat else _NEVER_BEGAN_SECONDS
-        return now - self._pulses[key][1] > limit
 
 
 def job_script(config: SlurmConfig, name: str, folder: Path, command: Sequence[str]) -> str:

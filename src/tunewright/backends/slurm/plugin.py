@@ -10,7 +10,7 @@ from typing import Final, final
 
 from typing_extensions import override
 
-from tunewright.backends.engine.folder_backend import JOB_LOG
+from tunewright.backends.engine.folder_backend import JOB_LOG, trials_folder
 from tunewright.backends.engine.folder_channel import FolderCheckpoints, FolderOrder
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
@@ -98,8 +98,7 @@ class SlurmPlugin(BackendPlugin[SlurmConfig]):
     @override
     def examine(self, config: SlurmConfig, folder: Path) -> Iterator[Finding]:
         """Commands, partitions, accounting, the shared folder, and a job of a second."""
-        if config.shared_folder:
-            folder = Path(config.shared_folder).expanduser().absolute() / folder.name
+        folder = trials_folder(config.shared_folder, folder.name, own=folder)
         try:
             yield from examine(config, folder)
         finally:
@@ -120,6 +119,4 @@ PLUGIN: Final = SlurmPlugin()
 
 def _trials(config: SlurmConfig, context: ExperimentContext) -> Path:
     """Where the files of trials lie."""
-    if not config.shared_folder:
-        return context.folder.trials_path
-    return Path(config.shared_folder).expanduser().absolute() / context.folder.name
+    return trials_folder(config.shared_folder, context.folder.name, own=context.folder.trials_path)
