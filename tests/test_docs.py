@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from tunewright.benchmarks.real import REAL_BENCHMARKS
 from tunewright.methods import method_names
@@ -21,6 +23,38 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 PATH = re.compile(r"(?<![\w/.-])((?:scripts|benchmarking|examples|perf|docs|tests|src|\.ci)/[\w./-]*[\w/])")
+
+MAX_WORDS = {"cell": 25, "sentence": 30}
+WORDY = {
+    "CONTRIBUTING.md",
+    "docs/analysis.md",
+    "docs/architecture.md",
+    "docs/cli.md",
+    "docs/coming_from/syne_tune.md",
+    "docs/comparison.md",
+    "docs/dashboard.md",
+    "docs/decisions/backends-on-engines.md",
+    "docs/decisions/our-own-sagemaker-endpoint.md",
+    "docs/decisions/random-numbers-are-functions.md",
+    "docs/decisions/workers-take-runs-by-leases.md",
+    "docs/emulator.md",
+    "docs/faq.md",
+    "docs/integrations.md",
+    "docs/methods.md",
+    "docs/own_backend.md",
+    "docs/performance.md",
+    "docs/remote.md",
+    "docs/sagemaker.md",
+    "docs/search_space.md",
+    "docs/simulation.md",
+    "docs/tables.md",
+    "docs/trackers.md",
+}
+"""Pages with longer sentences or table cells. A page that has none leaves the set."""
+
+COLON_FENCE = re.compile(r"^\s*:{3,}(?:\{[\w-]+\})?(.*(?:\n:[\w-]+:.*)*)$", flags=re.MULTILINE)
+ABBREVIATION = re.compile(r"\b(e\.g|i\.e|et al|vs|cf)\. ", flags=re.IGNORECASE)
+SENTENCE_END = re.compile(r"(?<=[.!?])[)\"'”]* +(?=[^a-z])")
 
 
 def blocks(document: Path, *languages: str) -> list[str]:
@@ -42,6 +76,47 @@ def anchors(document: Path) -> set[str]:
     """The headings of a document as links name them."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", document.read_text()), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def words(inline: list[Token]) -> str:
+    """The text of a block: inline code as one word, links and images as their text, no HTML."""
+    fixed = {"code_inline": "CODE", "softbreak": " ", "hardbreak": " "}
+    return "".join(
+        fixed.get(token.type, token.content if token.type in ("text", "image") else "") for token in inline
+    )
+
+
+def prose(markdown: str) -> list[tuple[str, str]]:
+    """The table cells and the sentences of a page outside fenced blocks, in order.
+
+    Each heading, paragraph and list item is a block; sentences end with their block or at ``.``, ``!`` or ``?``.
+    """
+    markdown = COLON_FENCE.sub(lambda fence: "\n" + fence[1].split("\n")[0].strip() + "\n", markdown)
+    found: list[tuple[str, str]] = []
+    before = ""
+    for token in MarkdownIt("commonmark").enable("table").parse(markdown):
+        text = ""
+        if token.type == "inline":
+            text = words(token.children or [])
+        elif token.type == "html_block":
+            text = re.sub(r"<!--.*?-->|<[^>]*>", " ", token.content, flags=re.DOTALL).replace("\n", " ")
+        if before in ("td_open", "th_open"):
+            found.append(("cell", text))
+        else:
+            found += [
+                ("sentence", sentence) for sentence in SENTENCE_END.split(ABBREVIATION.sub(r"\1 ", text))
+            ]
+        before = token.type
+    return found
+
+
+def wordy(markdown: str) -> list[str]:
+    """The cells and sentences with too many words; a word has a letter or a digit."""
+    counted = [
+        (kind, text, sum(1 for word in text.split() if re.search(r"\w", word)))
+        for kind, text in prose(markdown)
+    ]
+    return [f"{kind} of {n} words: {text}" for kind, text, n in counted if n > MAX_WORDS[kind]]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
@@ -139,3 +214,68 @@ def test_the_figures_of_the_performance_page_are_the_measured_ones() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
     missing = [row["name"] for row in measured["rows"] if f"| {row['name']} | {row['shown']} |" not in page]
     assert not missing
+
+
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.name != "CHANGELOG.md"], ids=name_of)
+def test_sentences_and_cells_are_short(document: Path) -> None:
+    found = wordy(document.read_text())
+    if name_of(document) in WORDY:
+        assert found, f"{name_of(document)} has short sentences and cells: remove it from WORDY"
+    else:
+        assert not found
+
+
+def test_wordy_pages_exist() -> None:
+    assert set(map(name_of, DOCUMENTS)) >= WORDY
+
+
+LONG = "word " * 31
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        f"{LONG}.",
+        f"# {LONG}",
+        f"- {LONG}\n- short",
+        f"- short\n\n  1. {LONG}",
+        f"> {LONG}",
+        f":::{{dropdown}} Title\n:open:\n{LONG}\n:::",
+        f":::{{dropdown}} {LONG}\nText.\n:::",
+        f"<details>\n{LONG}\n</details>",
+        f"| a |\n|---|\n| {LONG} |",
+        f"| {LONG} |\n|---|\n| a |",
+        "word " * 16 + "; " + "word " * 15,
+        "word " * 16 + ": " + "word " * 15,
+        "word " * 16 + "(e.g. Word) " + "word " * 14,
+        "word " * 16 + "`a. B` " + "word " * 14,
+    ],
+)
+def test_a_long_sentence_or_cell_is_found(markdown: str) -> None:
+    assert len(wordy(markdown)) == 1
+
+
+HALF = "word " * 15
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        f"{HALF}{HALF}",
+        f"{HALF}end. Begin {HALF}",
+        f"{HALF}end. 3 {HALF}",
+        f"{HALF}end. `code` {HALF}",
+        f"({HALF}end.) *Begin* {HALF}",
+        f"**{HALF}end.** Begin {HALF}",
+        f"{HALF}:\n\n- {HALF}\n  - {HALF}\n1. {HALF}",
+        f"{HALF}:\n\n```python\n{LONG}\n```\n",
+        f"- {HALF}:\n\n  ```{{toctree}}\n  {LONG}\n  ```\n",
+        f"<!-- {LONG} -->\n{HALF}",
+        f":::{{dropdown}} {HALF}\n:open:\n{HALF}\n:::\n{HALF}",
+        f"{HALF}`{LONG}` [{HALF[:-5]}]({'x' * 100})",
+        f"{HALF}{HALF} - / = |",
+        f"| a | b |\n|---|---|\n| {HALF} | `{LONG}` {HALF} |",
+    ],
+)
+def test_short_sentences_and_cells_pass(markdown: str) -> None:
+    assert not wordy(markdown)
