@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import codecs
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, cast, final
 
 from typing_extensions import override
@@ -60,6 +61,8 @@ class BackendConfig(ABC):
     """SageMaker instance type of a tuning job that uses this backend (``--remote``); empty: not supported there."""
     runs_tuners: ClassVar[bool] = False
     """Whether ``--remote`` runs the tuner as a job of the backend's own engine, by :meth:`BackendPlugin.launch`."""
+    absent_flags: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Flags of other backends that this one cannot have: the cause, with the remedy, as a predicate such as ``is not ...``."""
 
     @property
     def clock(self) -> str:

@@ -300,7 +300,9 @@ class TunerFlags:
 
 
 def explain_backend_flag(name: str, backend: str) -> str | None:
-    """Say to which other backend a flag belongs; None if to none."""
+    """Say why a backend has no such flag, or to which other one it belongs; None if to none."""
+    if backend in backend_names() and (reason := find_backend(backend).config.absent_flags.get(name)):
+        return reason
     others = [
         other
         for other in backend_names()

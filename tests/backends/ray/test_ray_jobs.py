@@ -19,12 +19,14 @@ from typing_extensions import override
 from tunewright.backends.engine import Notices
 from tunewright.backends.engine.folder_channel import FolderChannel, order_template
 from tunewright.backends.engine.job_service import CreateOutcome, FailureCause, JobOrder, JobState
-from tunewright.backends.plugin import Finding
+from tunewright.backends.plugin import ExperimentContext, Finding
+from tunewright.backends.ray.backend import make_channel
 from tunewright.backends.ray.client import RayClient, RayError, RayNode, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
 from tunewright.backends.ray.job_service import GONE, RayJobs, shortage
 from tunewright.backends.ray.plugin import RayPlugin
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
+from tunewright.cli import main
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.metric import Metric
 from tunewright.space import Float, SearchSpace
@@ -550,6 +552,80 @@ def test_a_runtime_environment_with_packages_has_its_own_python(tmp_path: Path) 
     assert config.interpreter("/own") == "python3"
     assert RayConfig().interpreter("/own") == "/own"
     assert RayConfig(python="/other").interpreter("/own") == "/other"
+
+
+# --- command line
+
+
+TUNE = ("tune", str(training_script.PATH), "--metric", "loss", "--backend", "ray", "--experiment_tag", "far")
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> str:
+    file = tmp_path / "space.toml"
+    file.write_text('[x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n')
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("execution", "job", "program"),
+    [("jobs", "far/0/runs/0-0", "folder"), ("workers", "far/workers/0-1-0", "folder_worker")],
+)
+def test_a_dry_run_shows_the_job_of_the_mode(
+    space: str, capsys: pytest.CaptureFixture[str], execution: str, job: str, program: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                *(*TUNE, "--space", space, "--max_num_trials", "1", "--execution", execution),
+                *("--shared_folder", "/shared", "--address", "http://head:8265", "--dry_run", "1"),
+            ]
+        )
+    assert ended.value.code == 0
+    address, _, body = capsys.readouterr().out.partition("\n")
+    assert address == "POST http://head:8265/api/jobs/"
+    words = shlex.split(json.loads(body)["entrypoint"].rpartition("exec ")[2])
+    assert words[2:4] == [program, f"/shared/{job}"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "n_workers", "words"),
+    [
+        ({}, 4, "Up to 4 Ray jobs at a time on http://head:8265; their files are in the experiment's folder"),
+        ({"execution": "workers"}, 2, "Up to 2 Ray jobs that take run after run, at a time"),
+        ({"execution": "workers"}, 1, "Up to 1 Ray job that takes run after run, at a time"),
+        (
+            {"shared_folder": "/shared"},
+            1,
+            "Up to 1 Ray job at a time on http://head:8265; their files are below /shared",
+        ),
+    ],
+)
+def test_the_description_names_the_mode(settings: dict[str, Any], n_workers: int, words: str) -> None:
+    benchmark = BENCHMARK.replace(n_workers=n_workers)
+    context = ExperimentContext(benchmark=benchmark, tag="e", seed=0)
+    config = RayConfig(address="http://head:8265", **settings)
+    (line,) = RayPlugin().describe(config, context).lines
+    assert line.startswith(words)
+
+
+@pytest.mark.parametrize("flag", ["--nodes_per_trial", "--tasks_per_node"])
+def test_several_nodes_are_refused_with_cause_and_remedy(
+    space: str, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*TUNE, "--space", space, "--max_num_trials", "1", flag, "2"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert flag in error
+    assert "on one node" in error
+    assert "Ray Train" in error
+
+
+def test_several_instances_are_refused_with_cause_and_remedy(tmp_path: Path) -> None:
+    benchmark = BENCHMARK.replace(instance_count=2)
+    with pytest.raises(SettingsError, match=r"instance_count=2.*one node.*Ray Train"):
+        make_channel(benchmark, RayConfig(), tmp_path)
 
 
 # --- doctor

@@ -17,7 +17,7 @@ from tunewright.backends.engine import (
 from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
 from tunewright.backends.engine.folder_channel import FolderChannel
 from tunewright.backends.ray.client import RayClient, auth_token, dashboard_address
-from tunewright.backends.ray.config import RayConfig
+from tunewright.backends.ray.config import ONE_NODE, RayConfig
 from tunewright.backends.ray.job_service import RayJobs
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
@@ -84,7 +84,7 @@ def make_channel(benchmark: RealBenchmarkDefinition, config: RayConfig, folder: 
         There is no such script, or a setting cannot work.
     """
     if benchmark.instance_count > 1:
-        raise SettingsError(f"instance_count={benchmark.instance_count}: a trial on Ray has one node")
+        raise SettingsError(f"instance_count={benchmark.instance_count} {ONE_NODE}")
     workers = None
     if config.execution == "workers":
         workers = worker_times(lease=config.silent_after, idle=config.idle_after)

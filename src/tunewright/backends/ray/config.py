@@ -5,24 +5,30 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Final, Literal, cast, final
+from types import MappingProxyType
+from typing import ClassVar, Final, cast, final
 
-from tunewright.backends.plugin import BackendConfig
+from tunewright.backends.folder_plugin import FolderConfig
 from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.types import Json
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _OWN_PYTHON: Final = ("pip", "uv", "conda", "image_uri", "container")
 """Keys of a runtime environment that bring a Python of their own."""
+ONE_NODE: Final = (
+    "is not possible with --backend ray: Ray runs the command of a job on one node. Let the script spread over nodes with Ray Train "
+    "(ray.init(), then a trainer with ScalingConfig), which takes resources beside those of the job"
+)
 _UPLOADED: Final = ("working_dir", "py_modules")
 """Keys that may be folders of this machine, which Ray's own client uploads."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RayConfig(BackendConfig):
+class RayConfig(FolderConfig):
     """Trials are jobs of a Ray cluster.
 
     Raises
@@ -32,9 +38,10 @@ class RayConfig(BackendConfig):
     """
 
     backend_name: ClassVar[str] = "ray"
+    absent_flags: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"nodes_per_trial": ONE_NODE, "tasks_per_node": ONE_NODE}
+    )
 
-    execution: Literal["jobs", "workers"] = "jobs"
-    """jobs: a job per run; workers: long jobs that take run after run, for runs of seconds."""
     address: str = field(default="", metadata={"metavar": "URL"})
     """Address of the cluster's dashboard (default: $RAY_API_SERVER_ADDRESS, $RAY_ADDRESS, or http://127.0.0.1:8265)."""
     cpus_per_trial: float = 1.0
@@ -49,10 +56,6 @@ class RayConfig(BackendConfig):
     """JSON or TOML file with Ray's runtime environment of the jobs, such as pip, env_vars or image_uri."""
     python: str = field(default="", metadata={"metavar": "PATH"})
     """Python of the trials, 3.9 or newer (default: the tuner's; in a runtime environment with packages or an image python3)."""
-    shared_folder: str = field(default="", metadata={"metavar": "DIR"})
-    """Folder that all nodes see, for the files of trials (default: the experiment's folder)."""
-    price_per_hour: float = 0.0
-    """Dollars per hour of a job, for costs."""
     checkpoint_seconds: float = 300.0
     """Seconds between two copies of a trial's checkpoint, for the loss of its node."""
     abandon_after: float = 600.0

@@ -12,26 +12,19 @@ from typing import Final, final
 from typing_extensions import override
 
 from tunewright.backends.engine.folder_backend import trials_folder
-from tunewright.backends.engine.folder_channel import FolderCheckpoints
-from tunewright.backends.engine.job_service import JobOrder
-from tunewright.backends.plugin import (
-    BackendPlugin,
-    Description,
-    ExperimentContext,
-    FileLog,
-    Finding,
-    TrialLog,
-)
+from tunewright.backends.engine.folder_channel import FolderChannel
+from tunewright.backends.folder_plugin import FolderPlugin, jobs_line
+from tunewright.backends.plugin import Description, ExperimentContext, Finding
 from tunewright.backends.ray.backend import RayBackend, make_channel
 from tunewright.backends.ray.client import RayClient, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
 from tunewright.backends.ray.examination import examine
 from tunewright.backends.ray.job_service import job_request
-from tunewright.trial import Checkpoint, Run, Start
+from tunewright.trial import Start
 
 
 @final
-class RayPlugin(BackendPlugin[RayConfig]):
+class RayPlugin(FolderPlugin[RayConfig]):
     """Trials are jobs of a Ray cluster."""
 
     config = RayConfig
@@ -40,34 +33,12 @@ class RayPlugin(BackendPlugin[RayConfig]):
     def build(self, config: RayConfig, context: ExperimentContext) -> RayBackend:
         """Build the backend on the experiment's folder, or on one of its name below ``shared_folder``."""
         return RayBackend(
-            context.script, config, experiment=context.folder.name, folder=_trials(config, context)
+            context.script, config, experiment=context.folder.name, folder=self.trials(config, context)
         )
 
     @override
-    def logs(self, config: RayConfig, context: ExperimentContext, trial_id: int) -> TrialLog:
-        """Output of the script, run by run."""
-        runs = _trials(config, context) / str(trial_id) / "runs"
-
-        def order(run: Path) -> list[int]:
-            return [int(number) for number in run.name.split("-")]
-
-        return FileLog(
-            lambda: [
-                run / name for run in sorted(runs.glob("*-*"), key=order) for name in ("stdout", "stderr")
-            ]
-        )
-
-    @override
-    def checkpoint_place(self, config: RayConfig, context: ExperimentContext, checkpoint: Checkpoint) -> str:
-        """The folder of a complete checkpoint."""
-        checkpoints = FolderCheckpoints(_trials(config, context))
-        return str(checkpoints.folder(checkpoint)) if checkpoints.is_complete(checkpoint) else ""
-
-    @override
-    def copy_checkpoint(
-        self, config: RayConfig, context: ExperimentContext, checkpoint: Checkpoint, folder: Path
-    ) -> None:
-        FolderCheckpoints(_trials(config, context)).copy(checkpoint, folder)
+    def channel(self, config: RayConfig, context: ExperimentContext, folder: Path) -> FolderChannel:
+        return make_channel(context.script, config, folder)
 
     @override
     def describe(self, config: RayConfig, context: ExperimentContext) -> Description[RayConfig]:
@@ -75,24 +46,14 @@ class RayPlugin(BackendPlugin[RayConfig]):
         config.environment()
         address = dashboard_address(config.address)
         file = str(Path(config.runtime_env).expanduser().absolute()) if config.runtime_env else ""
-        where = f"below {config.shared_folder}" if config.shared_folder else "in the experiment's folder"
-        n_workers = context.script.n_workers
-        line = f"Up to {n_workers} Ray job{'' if n_workers == 1 else 's'} at a time on {address}; their files are {where}, which all nodes must see"
+        line = jobs_line("Ray", config, context.script.n_workers, f"on {address}")
         return Description(config=replace(config, address=address, runtime_env=file), lines=(line,))
 
     @override
     def dry_run(self, config: RayConfig, context: ExperimentContext, first: Start) -> str:
         """The request for the first job."""
-        folder = Path(config.shared_folder or "EXPERIMENT").expanduser() / context.tag
-        channel = make_channel(context.script, config, folder)
-        name = JobOrder(run=Run(trial_id=0, attempt=0, until=first.until), config=first.config).name
-        request = job_request(
-            config,
-            config.environment(),
-            f"tw-{context.tag}-{name.key}",
-            channel.run_folder(name),
-            channel.command(name.key),
-        )
+        job = self.first_job(config, context, first)
+        request = job_request(config, config.environment(), job.name, job.folder, job.command)
         return f"POST {dashboard_address(config.address)}/api/jobs/\n{json.dumps(request, indent=2)}"
 
     @override
@@ -104,15 +65,5 @@ class RayPlugin(BackendPlugin[RayConfig]):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    @override
-    def unknown_costs(self, config: RayConfig, context: ExperimentContext) -> str:
-        """A price that was not given."""
-        return "" if config.price_per_hour else "the price of a job is not known: give --price_per_hour"
-
 
 PLUGIN: Final = RayPlugin()
-
-
-def _trials(config: RayConfig, context: ExperimentContext) -> Path:
-    """Where the files of trials lie."""
-    return trials_folder(config.shared_folder, context.folder.name, own=context.folder.trials_path)

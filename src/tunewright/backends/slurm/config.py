@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal, final
+from typing import ClassVar, Final, final
 
-from tunewright.backends.plugin import BackendConfig
+from tunewright.backends.folder_plugin import FolderConfig
 from tunewright.exceptions import SettingsError, check_at_least
 
 TUNER_SIGNAL_SECONDS: Final = 120
@@ -18,7 +18,7 @@ _TIME: Final = re.compile(
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlurmConfig(BackendConfig):
+class SlurmConfig(FolderConfig):
     """Trials are jobs of a Slurm cluster.
 
     Raises
@@ -30,8 +30,6 @@ class SlurmConfig(BackendConfig):
     backend_name: ClassVar[str] = "slurm"
     runs_tuners: ClassVar[bool] = True
 
-    execution: Literal["jobs", "workers"] = "jobs"
-    """jobs: a job per run; workers: a few long jobs that take run after run, for long queues and short runs."""
     partition: str = ""
     """Partition of the jobs, or several with commas (default: the cluster's)."""
     account: str = ""
@@ -64,10 +62,6 @@ class SlurmConfig(BackendConfig):
     """Further option of sbatch, such as --exclusive; may be repeated."""
     python: str = field(default="", metadata={"metavar": "PATH"})
     """Python of the trials, 3.9 or newer (default: the tuner's; in a container python3)."""
-    shared_folder: str = field(default="", metadata={"metavar": "DIR"})
-    """Folder that all nodes see, for the files of trials (default: the experiment's folder)."""
-    price_per_hour: float = 0.0
-    """Dollars per hour of a job, for costs."""
     checkpoint_seconds: float = 300.0
     """Seconds between two copies of a trial's checkpoint, for the loss of its node."""
     abandon_after: float = 600.0
