@@ -134,7 +134,71 @@ def sagemaker() -> None:
     save(figure, "sagemaker")
 
 
+def fit() -> None:
+    """CPU time of a fit of a Gaussian process, by number of results."""
+    measured = read("models/fit.json")["ms"]
+    sizes = [int(n) for n in measured]
+    names = {
+        "scikit_learn": ("scikit-learn", PEER),
+        "botorch": ("BoTorch", BEFORE),
+        "first": ("Tunewright", OURS),
+    }
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    axis = figure.subplots()
+    for key, (name, colour) in names.items():
+        axis.loglog(sizes, [row[key] for row in measured.values()], "o-", color=colour, label=name)
+    axis.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axis.minorticks_off()
+    axis.set_xlabel("results")
+    axis.set_ylabel("ms of CPU, one fit")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8)
+    save(figure, "fit")
+
+
+def scale() -> None:
+    """Workers that train, of 1,000."""
+    measured = read("sagemaker/scale.json")
+    names = {"workers": "workers mode", "jobs": "jobs mode"}
+    figure = Figure(figsize=(8, 1.5), layout="constrained")
+    axis = figure.subplots()
+    drawn = axis.barh(
+        list(names.values()),
+        [measured[key]["mean_busy_after_five_minutes"] for key in names],
+        color=OURS,
+    )
+    axis.bar_label(drawn, fmt="{:.0f}", padding=3, fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1000)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_xlabel("workers that train, mean after five minutes")
+    save(figure, "scale")
+
+
+def engines() -> None:
+    """Trials a minute of eight workers on a Ray cluster."""
+    measured = read("engines/measured.json")
+    names = {
+        "ray workers": "Tunewright, workers",
+        "ray peer": "Ray Tune 2.60",
+        "ray jobs": "Tunewright, jobs",
+    }
+    figure = Figure(figsize=(8, 1.8), layout="constrained")
+    axis = figure.subplots()
+    drawn = axis.barh(
+        list(names.values()),
+        [measured[key]["per_minute"] for key in names],
+        color=[PEER if key == "ray peer" else OURS for key in names],
+    )
+    axis.bar_label(drawn, fmt="{:.1f}", padding=3, fontsize=8)
+    axis.invert_yaxis()
+    axis.margins(x=0.12)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_xlabel("trials that ended, a minute (eight workers, trials of five seconds)")
+    save(figure, "engines")
+
+
 if __name__ == "__main__":
     with rc_context({"svg.hashsalt": "tunewright", "font.size": 9}):
-        for draw in (calls, simulation, decisions, dashboard, sagemaker):
+        for draw in (calls, simulation, fit, decisions, sagemaker, scale, engines, dashboard):
             draw()

@@ -1,10 +1,10 @@
 """Fit a Gaussian process by maximum a posteriori beside scikit-learn's and BoTorch's: CPU milliseconds.
 
-    python perf/models/fit.py [--botorch PYTHON] [--sizes 100 300 500 1000] [--repeats 3]
+    python perf/models/fit.py [--botorch PYTHON] [--sizes 100 300 500 1000] [--repeats 3] [--write]
 
 The same data and kernel; all fit length scales, scale, noise and mean (scikit-learn: no mean) by L-BFGS-B from one
 starting point, each with its own priors and stopping rule. ``--botorch`` names an interpreter that has BoTorch, which
-runs ``fit_botorch.py``. The smallest of some times is kept, as whatever else the
+runs ``fit_botorch.py``. ``--write`` stores the times in ``fit.json``, for ``perf/figures.py``. The smallest of some times is kept, as whatever else the
 machine does can only add to it.
 """
 
@@ -86,16 +86,22 @@ def main() -> None:
     parser.add_argument("--botorch", metavar="PYTHON")
     parser.add_argument("--sizes", nargs="+", type=int, default=[100, 300, 500, 1000])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
+    found: dict[str, dict[str, float]] = {}
     print("| n | first fit | from a fit of 0.87 n | scikit-learn | BoTorch |\n|---|---|---|---|---|")
     for n in given.sizes:
         x, y = data(n)
         first, warm = ours(x, y, given.repeats)
-        others = [scikit_learn(x, y, 1 if n > 300 else given.repeats)]
+        others = {"scikit_learn": scikit_learn(x, y, 1 if n > 300 else given.repeats)}
         if given.botorch:
-            others.append(botorch(given.botorch, x, y, given.repeats))
-        times = " | ".join(f"{spent:,.0f} ms ({spent / first:.1f}x)" for spent in others)
+            others["botorch"] = botorch(given.botorch, x, y, given.repeats)
+        times = " | ".join(f"{spent:,.0f} ms ({spent / first:.1f}x)" for spent in others.values())
+        found[str(n)] = {"first": first, "warm": warm, **others}
         print(f"| {n:,} | {first:,.1f} ms | {warm:,.1f} ms | {times} |", flush=True)
+    if given.write:
+        stored = {"command": "python perf/models/fit.py --botorch PYTHON --write", "ms": found}
+        Path(__file__).with_name("fit.json").write_text(json.dumps(stored, indent=2) + "\n")
 
 
 if __name__ == "__main__":
