@@ -26,22 +26,13 @@ PATH = re.compile(r"(?<![\w/.-])((?:scripts|benchmarking|examples|perf|docs|test
 
 MAX_WORDS = {"cell": 25, "sentence": 30}
 WORDY = {
-    "CONTRIBUTING.md",
-    "docs/analysis.md",
-    "docs/architecture.md",
     "docs/cli.md",
     "docs/coming_from/syne_tune.md",
     "docs/comparison.md",
-    "docs/dashboard.md",
-    "docs/decisions/backends-on-engines.md",
-    "docs/decisions/our-own-sagemaker-endpoint.md",
-    "docs/decisions/random-numbers-are-functions.md",
-    "docs/decisions/workers-take-runs-by-leases.md",
     "docs/emulator.md",
     "docs/faq.md",
     "docs/integrations.md",
     "docs/own_backend.md",
-    "docs/performance.md",
     "docs/remote.md",
     "docs/sagemaker.md",
     "docs/simulation.md",
