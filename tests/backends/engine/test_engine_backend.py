@@ -32,6 +32,7 @@ from tunewright.backends.engine.job_service import (
     JobStatus,
     Submission,
 )
+from tunewright.backends.engine.submission import MAX_REFUSALS
 from tunewright.exceptions import BackendError
 from tunewright.interfaces import Backend, BackendEvent
 from tunewright.runner.channel import EXITED, PAUSE, RELEASE, STOP, TERMINATED, End, Report
@@ -317,10 +318,43 @@ def test_types_that_are_refused_are_left_out_until_none_is_left(stand: Stand) ->
     stand.engine.answers = [Submission(CreateOutcome.TYPE_REFUSED, "no such partition")]
     stand.until_created(stand.start())
     assert any("jobs take slow" in notice for notice in stand.backend.summary().notices)
-    stand.engine.answers = [Submission(CreateOutcome.TYPE_REFUSED, "no such partition")]
+
+
+def test_a_first_job_that_no_type_takes_ends_the_experiment(stand: Stand) -> None:
+    stand.engine.answers = [Submission(CreateOutcome.TYPE_REFUSED, "no such partition")] * 2
+    stand.start()
+    with pytest.raises(BackendError, match=r"^no such partition\b(?!.*in a row)"):
+        stand.until_ended()
+
+
+def test_an_engine_that_took_jobs_is_asked_again_after_a_refusal(stand: Stand) -> None:
+    """The jobs that run go on meanwhile."""
+    first = stand.start()
+    stand.until_created(first)
+    stand.engine.answers = [Submission(CreateOutcome.TYPE_REFUSED, "odd words")] * (1 + MAX_REFUSALS - 1)
+    second = stand.start(1)
+    stand.until_created(second)
+    assert any("odd words. It took jobs before" in notice for notice in stand.backend.summary().notices)
+    assert [one.name for one in stand.backend.service_notices()] == ["replaced", "retried"]
+    stand.channel.end(first, 1)
+    stand.engine.end(first)
+    assert stand.until_ended().error == ""
+
+
+@pytest.mark.parametrize("is_adopted", [False, True])
+def test_an_engine_that_refuses_several_jobs_in_a_row_ends_the_experiment(
+    stand: Stand, is_adopted: bool
+) -> None:
+    """Also one whose jobs an earlier tuner created."""
+    first = stand.start()
+    stand.until_created(first)
+    if is_adopted:
+        stand.open(OpenRun(run=Run(trial_id=0, attempt=0), config={"lr": 0.1}, started_at=0.0))
+    stand.engine.answers = [Submission(CreateOutcome.TYPE_REFUSED, "odd words")] * (1 + MAX_REFUSALS)
     stand.start(1)
-    with pytest.raises(BackendError, match="no such partition"):
+    with pytest.raises(BackendError, match=f"odd words.*refused {MAX_REFUSALS} in a row"):
         stand.until_ended(1)
+    assert first not in stand.engine.stopped
 
 
 @pytest.mark.parametrize("cause", [FailureCause.SERVICE, FailureCause.CAPACITY])

@@ -27,6 +27,7 @@ CONFIG = RayConfig(list_seconds=0.6, stop_grace=60.0, cpus_per_trial=0.5)
 class TestRayBackend(BackendContract):
     patience: ClassVar[float] = 180.0
     epoch_seconds: ClassVar[float] = 0.2
+    config: ClassVar[RayConfig] = CONFIG
     benchmark: RealBenchmarkDefinition
 
     @pytest.fixture(autouse=True)
@@ -36,7 +37,14 @@ class TestRayBackend(BackendContract):
     @override
     def make_backend(self, folder: Path, *, n_workers: int) -> Backend:
         benchmark = dataclasses.replace(self.benchmark, n_workers=n_workers)
-        return RayBackend(benchmark, CONFIG, experiment=folder.name, folder=folder / "trials")
+        return RayBackend(benchmark, self.config, experiment=folder.name, folder=folder / "trials")
+
+
+class TestRayWorkers(TestRayBackend):
+    """Runs are tasks of jobs that take one after the other."""
+
+    is_run_a_job: ClassVar[bool] = False
+    config: ClassVar[RayConfig] = dataclasses.replace(CONFIG, execution="workers")
 
 
 class Tuner:

@@ -339,6 +339,32 @@ def test_resources_that_the_cluster_has_not_end_the_experiment(
     tuner.backend.close()
 
 
+@pytest.mark.parametrize("execution", ["jobs", "workers"])
+def test_a_refusal_after_accepted_jobs_ends_nothing(
+    cluster: Cluster, benchmark: RealBenchmarkDefinition, tmp_path: Path, execution: str
+) -> None:
+    """The partition is drained for a while: sbatch refuses further jobs, and those that run go on."""
+    config = dataclasses.replace(CONFIG, execution=execution)
+    backend = SlurmBackend(benchmark, config, experiment=tmp_path.name, folder=tmp_path / "trials")
+    backend.attach(())
+    events = EventReader(backend, patience=120.0)
+    backend.start(Run(trial_id=0, attempt=0), training_config(epochs=30, seconds=0.5))
+    events.until_reported(0, 1)
+    assert not cluster.call("scontrol", "update", "PartitionName=main", "State=DRAIN")
+    try:
+        backend.start(Run(trial_id=1, attempt=0), training_config(epochs=1, seconds=0.0))
+        for epoch in count(2):
+            events.until_reported(0, epoch)
+            if any("It took jobs before" in notice for notice in backend.summary().notices):
+                break
+    finally:
+        assert not cluster.call("scontrol", "update", "PartitionName=main", "State=UP")
+    assert [events.until_ended(trial_id).error for trial_id in (0, 1)] == ["", ""]
+    assert {one.retry for one in events.reports} == {0}
+    assert any("inactive or drain" in notice for notice in backend.summary().notices)
+    backend.close()
+
+
 def test_a_job_that_fails_before_its_trial_ends_the_experiment(
     cluster: Cluster, benchmark: RealBenchmarkDefinition, tmp_path: Path
 ) -> None:

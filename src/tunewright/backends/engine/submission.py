@@ -31,6 +31,10 @@ LATER_PAUSE: Final = 60.0
 """Mean service seconds without a new job after the first request that came too fast; each further one doubles them."""
 LONGEST_LATER_PAUSE: Final = 300.0
 """Maximum of these means, in service seconds."""
+REFUSED_PAUSE: Final = 10.0
+"""Mean service seconds without a new job after the first refusal of one by an engine that took others; each further one doubles them."""
+MAX_REFUSALS: Final = 8
+"""Refusals in a row, within about a quarter of an hour, after which such an engine is believed."""
 _TROUBLES: Final = {
     CreateOutcome.FULL: ServiceTrouble.WAITING,
     CreateOutcome.LATER: ServiceTrouble.THROTTLED,
@@ -194,6 +198,11 @@ class Submitter(Generic[OrderT]):
         )
         self._closed_until = 0.0
         self._later = BackOff()
+        self._refused = BackOff(REFUSED_PAUSE)
+        self._n_refusals = 0
+        """In a row."""
+        self._has_accepted = False
+        """Whether the engine took a job of this experiment."""
 
     def ready_at(self) -> float:
         """Monotonic second from which any job may be created."""
@@ -208,7 +217,8 @@ class Submitter(Generic[OrderT]):
         return replace(order, instance_type=chosen, dollars_per_hour=price)
 
     def track_costs(self, key: str, order: OrderT) -> None:
-        """Track the costs of the job that was created under ``key``."""
+        """Track the costs of the job that was created under ``key``, by this session or an earlier one."""
+        self._has_accepted = True
         self._context.costs.add_job(
             key,
             dollars_per_hour=order.dollars_per_hour,
@@ -239,6 +249,8 @@ class Submitter(Generic[OrderT]):
             self._context.notices.add_event(_TROUBLES[answer.outcome], answer.reason)
         if answer.outcome is CreateOutcome.CREATED:
             self._later.reset()
+            self._refused.reset()
+            self._n_refusals = 0
         elif answer.outcome is CreateOutcome.FULL:
             self.types.is_full(order.config, order.instance_type)
         elif answer.outcome is CreateOutcome.LATER:
@@ -252,16 +264,33 @@ class Submitter(Generic[OrderT]):
     def _without_type(self, answer: Submission, order: OrderT) -> Submission:
         """Go on with another type, or fail the run if its configuration fixed the type.
 
+        A refusal of the only type ends the experiment if it is the answer to its first job: then a setting is wrong. An engine that
+        took jobs before is asked again for a while, since its jobs run on, and the cause may pass: a partition that is drained, a
+        limit whose words are not known.
+
         Raises
         ------
         BackendError
-            There is no other type, and the configuration did not fix it.
+            There is no other type, the configuration did not fix it, and the engine took no job before or has refused several in a row.
         """
         if self.types.remove(order.config, order.instance_type, answer.reason):
             return Submission(CreateOutcome.LATER)
         if self._context.prices.fixed_type(order.config):
             return Submission(CreateOutcome.REFUSED, answer.reason)
-        raise BackendError(answer.reason.rstrip("."), then="resume")
+        self._n_refusals += 1
+        reason = answer.reason.rstrip(".")
+        if not self._has_accepted:
+            raise BackendError(reason, then="resume")
+        if self._n_refusals >= MAX_REFUSALS:
+            raise BackendError(
+                f"{reason}. It took jobs before, and has refused {self._n_refusals} in a row", then="resume"
+            )
+        self._context.notices.add_event(
+            ServiceTrouble.RETRIED,
+            f"{reason}. It took jobs before: asking again, up to {MAX_REFUSALS} times in a row",
+        )
+        self._pause(self._refused.pause())
+        return Submission(CreateOutcome.LATER)
 
     def _pause(self, service_seconds: float) -> None:
         self._closed_until = time.monotonic() + self._context.time.interval(service_seconds)
