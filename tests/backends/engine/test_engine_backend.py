@@ -318,24 +318,30 @@ def test_types_that_are_refused_are_left_out_until_none_is_left(stand: Stand) ->
     stand.engine.answers = [Submission(CreateOutcome.TYPE_REFUSED, "no such partition")]
     stand.until_created(stand.start())
     assert any("jobs take slow" in notice for notice in stand.backend.summary().notices)
+    stand.engine.answers = [Submission(CreateOutcome.TYPE_REFUSED, "no such partition")]
+    stand.start(1)
+    with pytest.raises(BackendError, match="no such partition"):
+        stand.until_ended(1)
 
 
-def test_a_first_job_that_no_type_takes_ends_the_experiment(stand: Stand) -> None:
-    stand.engine.answers = [Submission(CreateOutcome.TYPE_REFUSED, "no such partition")] * 2
+ODD = Submission(CreateOutcome.UNEXPLAINED, "odd words")
+
+
+def test_an_unexplained_refusal_of_the_first_job_ends_the_experiment(stand: Stand) -> None:
+    stand.engine.answers = [ODD]
     stand.start()
-    with pytest.raises(BackendError, match=r"^no such partition\b(?!.*in a row)"):
+    with pytest.raises(BackendError, match=r"odd words(?!.*in a row)"):
         stand.until_ended()
 
 
-def test_an_engine_that_took_jobs_is_asked_again_after_a_refusal(stand: Stand) -> None:
+def test_an_engine_that_took_jobs_is_asked_again_after_an_unexplained_refusal(stand: Stand) -> None:
     """The jobs that run go on meanwhile."""
     first = stand.start()
     stand.until_created(first)
-    stand.engine.answers = [Submission(CreateOutcome.TYPE_REFUSED, "odd words")] * (1 + MAX_REFUSALS - 1)
-    second = stand.start(1)
-    stand.until_created(second)
+    stand.engine.answers = [ODD] * (MAX_REFUSALS - 1)
+    stand.until_created(stand.start(1))
     assert any("odd words. It took jobs before" in notice for notice in stand.backend.summary().notices)
-    assert [one.name for one in stand.backend.service_notices()] == ["replaced", "retried"]
+    assert [one.name for one in stand.backend.service_notices()] == ["retried"]
     stand.channel.end(first, 1)
     stand.engine.end(first)
     assert stand.until_ended().error == ""
@@ -350,7 +356,7 @@ def test_an_engine_that_refuses_several_jobs_in_a_row_ends_the_experiment(
     stand.until_created(first)
     if is_adopted:
         stand.open(OpenRun(run=Run(trial_id=0, attempt=0), config={"lr": 0.1}, started_at=0.0))
-    stand.engine.answers = [Submission(CreateOutcome.TYPE_REFUSED, "odd words")] * (1 + MAX_REFUSALS)
+    stand.engine.answers = [ODD] * MAX_REFUSALS
     stand.start(1)
     with pytest.raises(BackendError, match=f"odd words.*refused {MAX_REFUSALS} in a row"):
         stand.until_ended(1)

@@ -271,8 +271,8 @@ def test_a_job_of_another_experiment_is_not_taken_over(
         (500, "No available agent to submit job, please try again later.", CreateOutcome.UNKNOWN),
         (503, "upstream connect error", CreateOutcome.UNKNOWN),
         (429, "Too many requests", CreateOutcome.LATER),
-        (400, "Traceback (most recent call last):\nTypeError: no number", CreateOutcome.TYPE_REFUSED),
-        (500, EXISTS.replace("already exists", "is wrong"), CreateOutcome.TYPE_REFUSED),
+        (400, "Traceback (most recent call last):\nTypeError: no number", CreateOutcome.UNEXPLAINED),
+        (500, EXISTS.replace("already exists", "is wrong"), CreateOutcome.UNEXPLAINED),
     ],
 )
 def test_refusals(

@@ -272,7 +272,7 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], word: s
         ("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying", CreateOutcome.LATER),
         ("sbatch: error: Unable to contact slurm controller (connect failure)", CreateOutcome.UNKNOWN),
         ("sbatch: error: Batch job submission failed: Connection reset by peer", CreateOutcome.UNKNOWN),
-        ("sbatch: error: invalid partition specified: nowhere", CreateOutcome.TYPE_REFUSED),
+        ("sbatch: error: invalid partition specified: nowhere", CreateOutcome.UNEXPLAINED),
     ],
 )
 def test_refusals(

@@ -186,6 +186,8 @@ class CreateOutcome(Enum):
     """The account's limit is below the instances that the job's configuration asks for: only a smaller job may be accepted."""
     TYPE_REFUSED = "type refused"
     """Neither this job nor any other with the same instance type will ever be accepted."""
+    UNEXPLAINED = "unexplained"
+    """Refused for a reason that is not known: for good if it is the first job, perhaps for now if others were accepted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,24 +259,32 @@ class Submitter(Generic[OrderT]):
             self._pause(UNKNOWN_PAUSE)
         elif answer.outcome is CreateOutcome.TYPE_REFUSED:
             return self._without_type(answer, order)
+        elif answer.outcome is CreateOutcome.UNEXPLAINED:
+            return self._unexplained(answer)
         return answer
 
     def _without_type(self, answer: Submission, order: OrderT) -> Submission:
         """Go on with another type, or fail the run if its configuration fixed the type.
 
-        A refusal of the only type ends the experiment if it is the answer to its first job: then a setting is wrong. An engine that
-        took jobs before is asked again for a while, since its jobs run on, and the cause may pass: a partition that is drained, a
-        limit whose words are not known.
-
         Raises
         ------
         BackendError
-            There is no other type, the configuration did not fix it, and the engine took no job before or has refused several in a row.
+            There is no other type, and the configuration did not fix it.
         """
         if self.types.remove(order.config, order.instance_type, answer.reason):
             return Submission(CreateOutcome.LATER)
         if self._context.prices.fixed_type(order.config):
             return Submission(CreateOutcome.REFUSED, answer.reason)
+        raise BackendError(answer.reason.rstrip("."), then="resume")
+
+    def _unexplained(self, answer: Submission) -> Submission:
+        """Ask an engine again that took jobs before: its jobs run on, and the cause may pass, such as a drained partition.
+
+        Raises
+        ------
+        BackendError
+            It took no job before, so that a setting is wrong, or has refused several in a row.
+        """
         self._n_refusals += 1
         reason = answer.reason.rstrip(".")
         if not self._has_accepted:

@@ -330,7 +330,7 @@ def refusal(error: RayError) -> Submission:
         return Submission(CreateOutcome.UNKNOWN, f"Ray does not answer ({error.reason}): asking again")
     if error.is_transient:
         return Submission(CreateOutcome.LATER, f"Ray is busy ({error.reason}): asking again")
-    return Submission(CreateOutcome.TYPE_REFUSED, f"Ray refuses the jobs of this experiment ({error.reason})")
+    return Submission(CreateOutcome.UNEXPLAINED, f"Ray refuses the jobs of this experiment ({error.reason})")
 
 
 def _reason_of(job: RayJob) -> str:

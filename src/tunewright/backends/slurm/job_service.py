@@ -313,7 +313,7 @@ def refusal(error: SlurmError) -> Submission:
         )
     if any(word in text for word in _BUSY):
         return Submission(CreateOutcome.LATER, f"Slurm is busy ({text}): asking again")
-    return Submission(CreateOutcome.TYPE_REFUSED, f"Slurm refuses the jobs of this experiment ({text})")
+    return Submission(CreateOutcome.UNEXPLAINED, f"Slurm refuses the jobs of this experiment ({text})")
 
 
 def _status(job: QueuedJob) -> JobStatus:
