@@ -28,7 +28,6 @@ MAX_WORDS = {"cell": 25, "sentence": 30}
 WORDY = {
     "docs/cli.md",
     "docs/coming_from/syne_tune.md",
-    "docs/comparison.md",
     "docs/emulator.md",
     "docs/faq.md",
     "docs/integrations.md",

@@ -36,15 +36,43 @@ N_SHOWN = 8
 """Lines of a figure, from the best mean rank on; random search and `auto` are added."""
 ALWAYS = ("auto", "RS")
 
-ABOUT = """# The comparison of all methods
+ABOUT = """# Compare all methods
 
 <!-- Made by benchmarking/nursery/benchmark_all/page.py: do not edit. -->
 
-All methods of Tunewright, and recorded runs of peers, on recorded tables in simulated time with four asynchronous workers. The plan
-([plan.toml](../benchmarking/nursery/benchmark_all/plan.toml): tasks, budgets, seeds, profiles) and the claims and goals
-([claims.toml](../benchmarking/nursery/benchmark_all/claims.toml)) were committed before the first run on a judging task. Tasks on which a setting was chosen,
-confirmed or dropped judge nothing. Every judging run is in
-`benchmarking/nursery/benchmark_all/results`, and this page follows from these files bit by bit.
+All methods of Tunewright, and recorded runs of peers, on recorded tables in simulated time with four asynchronous workers.
+
+"""
+
+HOW_TO_READ = """## How to read the tables
+
+- The [plan](../benchmarking/nursery/benchmark_all/plan.toml) has tasks, budgets, seeds and profiles. The plan, and the [claims and goals](../benchmarking/nursery/benchmark_all/claims.toml),
+  were committed before the first run on a judging task.
+- A ground is a group of tasks. Tasks on which a setting was chosen, confirmed or dropped judge nothing.
+- A run is paired with the runs of the same task and seed. Intervals are 95 % bootstrap intervals over tasks and seeds as crossed factors.
+- `OneEpoch` trains a hundred configurations for one epoch and the best three of them to the end, and begins again. Every method with early stopping must beat this baseline.
+
+| column | meaning |
+|---|---|
+| rank | mean over tasks of means over the seeds that all ranked methods have; methods with equal curves count once |
+| regret | 0: best loss of all runs on the task; 1: loss of an untrained model; median over tasks of the median over seeds |
+| p | Wilcoxon's signed-rank test against the method with the best rank, after Holm's correction |
+| ms | milliseconds of deciding per trial on a shared machine: orders of magnitude |
+
+If the loss of an untrained model is not known, regret is 1 at the median at a tenth of the time.
+"""
+
+ABOUT_CLAIMS = """A claim is one sentence about a paper, with the contrast that tests it.
+
+- Figures: share of the pairs in which the first method is better (equal ones count half), with its interval. For PASHA: the ratio of times, or the difference of regrets.
+- A claim holds if the whole interval is beyond the bound.
+- Not decided: the interval contains the bound, or there are fewer than three tasks, two seeds or six pairs.
+- Each contrast is one test: of so many, about one in forty is beyond its bound by chance.
+"""
+
+REPEAT = """## Run it again
+
+Every judging run is in `benchmarking/nursery/benchmark_all/results`. Equal runs give an equal page.
 
 ```bash
 cd benchmarking/nursery/benchmark_all
@@ -52,17 +80,6 @@ python run.py --ground network --method 'RS,ASHA*' --seeds 0 3   # any part of t
 python summarise.py                                              # stored runs -> results
 python page.py                                                   # results -> this page
 ```
-
-How to read it: a run is paired with the runs of the same task and seed. Intervals are 95 % bootstrap intervals over tasks and seeds as crossed factors.
-Ranks are means over tasks of means over the seeds that all ranked methods have; methods with equal curves count once. Regret is 0 at the best loss of all runs on the task and 1 at
-that of an untrained model (if it is not known, at the median at a tenth of the time); the column has its median over tasks of the median over seeds. p is that of Wilcoxon's signed-rank
-test against the method with the best rank, after Holm's correction. "ms" are milliseconds of deciding per trial on a shared machine: orders of magnitude.
-`OneEpoch` trains a hundred configurations for one epoch and the best three of them to the end, and begins again: the baseline that every method with early stopping must beat.
-"""
-
-ABOUT_CLAIMS = """A claim is one sentence about a paper, with the contrast that tests it. Figures: share of the pairs in which the first method is better (equal ones count half), with its interval; for
-PASHA the ratio of times, or the difference of regrets. It holds if the whole interval is beyond the bound. Not decided: the interval contains the bound, or there are fewer than
-three tasks, two seeds or six pairs. Each contrast is one test: of so many, about one in forty is beyond its bound by chance.
 """
 
 
@@ -82,31 +99,39 @@ def main() -> None:
         for kind in ("judging", "checked")
     }
     judging = {name: runs["ideal", name, "judging"] for name in PLAN.profiles["ideal"].grounds}
-    parts = [ABOUT, *coverage(runs)]
-    parts += ["## Goals\n", *goals(claims["goals"], judging, given.results)]
     figures = given.out.parent / "figures"
     figures.mkdir(exist_ok=True)
-    parts += ["## Claims of six papers\n", ABOUT_CLAIMS]
-    parts += claims_figure(claims["claims"], judging, figures / "comparison-claims.svg")
-    parts += claims_table(claims["claims"], judging)
-    parts += ["## Grounds\n"]
+    sections: list[str] = []
+    leaders: list[str] = []
     for (profile, name, kind), summaries in runs.items():
         if summaries and not PLAN.grounds[name].n_trials:
             title, notice = _heading(PLAN.profiles[profile], PLAN.grounds[name], kind)
             figure = figures / f"comparison-{profile}-{name}-{kind}.svg"
+            lines, leader = section(summaries, PLAN.grounds[name], PLAN.profiles[profile], figure)
             about = _about(given.results, figure.stem.removeprefix("comparison-"))
-            parts += [
-                title,
-                notice,
-                about,
-                *section(summaries, PLAN.grounds[name], PLAN.profiles[profile], figure),
-            ]
+            sections += [title, *([notice] if notice else []), *lines, *([about] if about else [])]
+            if kind == "judging" and leader:
+                leaders.append(f"| `{name}` | {leader}")
+    parts = [ABOUT + _state(runs)]
+    if leaders:
+        parts += [
+            "| ground | tasks | ranked methods | best mean rank at the end | `auto` |",
+            "|---|---|---|---|---|",
+            *leaders,
+            "",
+        ]
+    parts += [HOW_TO_READ]
+    parts += ["## Goals\n", *goals(claims["goals"], judging, given.results)]
+    parts += ["## Claims of six papers\n", ABOUT_CLAIMS]
+    parts += claims_figure(claims["claims"], judging, figures / "comparison-claims.svg")
+    parts += folded("Claims with their verdicts", claims_table(claims["claims"], judging))
+    parts += ["## Grounds\n", *sections, *coverage(runs), REPEAT]
     given.out.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     print(given.out)
 
 
 def _heading(profile: Profile, ground: Ground, kind: str) -> tuple[str, str]:
-    title = f"### {ground.title}"
+    title = f"### {ground.name}: {ground.title}"
     if profile.name != "ideal":
         title += f", profile {profile.name}"
     if kind == "checked":
@@ -118,6 +143,11 @@ def _heading(profile: Profile, ground: Ground, kind: str) -> tuple[str, str]:
     return title + "\n", ""
 
 
+def folded(title: str, lines: Sequence[str]) -> list[str]:
+    """A part of the page that opens by a click."""
+    return [f":::{{dropdown}} {title}\n", *lines, ":::\n"]
+
+
 def _about(results: Path, stem: str) -> str:
     """Line about the versions of a file's runs, from ``about.json``."""
     path = results / "about.json"
@@ -127,48 +157,56 @@ def _about(results: Path, stem: str) -> str:
 
 def coverage(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
     """Part of the plan that has been run."""
-    lines = [
-        "## Part of the plan that has been run\n",
-        "| profile | ground | judging tasks | runs | mean number of seeds per task, of planned ones |",
-        "|---|---|---|---|---|",
+    lines = ["| profile | ground | judging tasks | runs |", "|---|---|---|---|"]
+    seeds = [
+        "| profile | ground | mean number of seeds per task, of planned ones | methods |",
+        "|---|---|---|---|",
     ]
-    done_of_all = [0, 0]
     for profile in PLAN.profiles.values():
         for ground in (PLAN.grounds[name] for name in profile.grounds):
             summaries, planned = runs[profile.name, ground.name, "judging"], n_seeds(ground, profile)
             counts = {label: sum(_n_runs(s, label) for s in summaries.values()) for label in planned}
             n_planned = len(ground.judging) * sum(planned.values())
-            done_of_all[0] += sum(counts.values())
-            done_of_all[1] += n_planned
             lines.append(
                 f"| {profile.name} | `{ground.name}` | {len(summaries)} of {len(ground.judging)} "
-                f"| {sum(counts.values()):,} of {n_planned:,} | {_seeds_text(counts, planned, len(ground.judging))} |"
+                f"| {sum(counts.values()):,} of {n_planned:,} |"
             )
-    done, planned_runs = done_of_all
-    state = (
-        "The whole plan has been run."
-        if done == planned_runs
-        else (
-            f"**This page is partial: {done:,} of {planned_runs:,} planned runs ({100 * done / planned_runs:.1f} %) have been made.** "
-            "Verdicts and ranks can change."
-        )
-    )
+            seeds += [
+                f"| {profile.name} | `{ground.name}` | {text} | {', '.join(labels)} |"
+                for text, labels in _by_seeds(counts, planned, len(ground.judging)).items()
+            ]
     absent = [
         f"- `{ground.name}`: {', '.join(ground.absent)}. Recipe: `{ground.recipe}`"
         for ground in PLAN.grounds.values()
         if ground.absent
     ]
     return [
+        "## Part of the plan that has been run\n",
         *lines,
         "",
-        state,
-        "",
-        "Not here, as the tables cannot be had from a package registry or a public repository in full:",
+        *folded("Seeds by method", [*seeds, ""]),
+        "Tables that no package registry or public repository has in full are not here:",
         "",
         *absent,
         "",
         *_peers_without_runs(runs),
     ]
+
+
+def _state(runs: Mapping[tuple[str, str, str], Summaries]) -> str:
+    """Share of the plan that has been run, as a sentence."""
+    done = planned = 0
+    for profile in PLAN.profiles.values():
+        for ground in (PLAN.grounds[name] for name in profile.grounds):
+            numbers, summaries = n_seeds(ground, profile), runs[profile.name, ground.name, "judging"]
+            done += sum(_n_runs(summary, label) for summary in summaries.values() for label in numbers)
+            planned += len(ground.judging) * sum(numbers.values())
+    if done == planned:
+        return "The whole plan has been run.\n"
+    return (
+        f"**This page is partial: {done:,} of {planned:,} planned runs ({100 * done / planned:.1f} %) have been made.** "
+        "Verdicts and ranks can change.\n"
+    )
 
 
 def _peers_without_runs(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
@@ -183,15 +221,13 @@ def _n_runs(summary: BenchmarkSummary, label: str) -> int:
     return len(summary.setups[label].runs) if label in summary.setups else 0
 
 
-def _seeds_text(counts: Mapping[str, int], planned: Mapping[str, int], n_tasks: int) -> str:
-    """Seeds per task by method, equal ones together."""
+def _by_seeds(counts: Mapping[str, int], planned: Mapping[str, int], n_tasks: int) -> dict[str, list[str]]:
+    """Methods by their seeds per task; none, if nothing has been run."""
     groups: dict[str, list[str]] = {}
     for label, count in counts.items():
         text = f"{count / n_tasks:.3g} of {planned[label]}" if count else f"none of {planned[label]}"
         groups.setdefault(text, []).append(label)
-    if not any(counts.values()):
-        return "none"
-    return "; ".join(f"{text}: {', '.join(labels)}" for text, labels in groups.items())
+    return groups if any(counts.values()) else {}
 
 
 def ranked_setups(summaries: Mapping[str, BenchmarkSummary]) -> tuple[list[str], list[str]]:
@@ -230,11 +266,11 @@ def curves_at(
     ]
 
 
-def section(summaries: Summaries, ground: Ground, profile: Profile, figure: Path) -> list[str]:
-    """Figure and table of a ground."""
+def section(summaries: Summaries, ground: Ground, profile: Profile, figure: Path) -> tuple[list[str], str]:
+    """Figure and table of a ground, and its cells in the table of all grounds."""
     ranked, others = ranked_setups(summaries)
     if len(ranked) < 2:
-        return ["Too few methods have runs on all tasks.\n"]
+        return ["Too few methods have runs on all tasks.\n"], ""
     every = curves_at(summaries, ranked)
     ranks = mean_ranks(every, shares=np.array(SHARES), prefer="RS")
     centre = {label: band.centre for label, band in ranks.bands.items()}
@@ -251,23 +287,28 @@ def section(summaries: Summaries, ground: Ground, profile: Profile, figure: Path
     lines = [
         f"![Mean ranks over the time](figures/{figure.name})\n",
         f"{len(every)} tasks, {n_common} common seeds, {len(ordered)} methods ranked; tests over {over}.\n",
+    ]
+    table = [
         "| method | seeds | rank at 10 / 25 / 50 / 100 % | interval at 100 % | regret | p | ms |",
         "|---|---|---|---|---|---|---|",
     ]
     for label in ordered:
         band = ranks.bands[label]
         test = p_values.get(label)
-        lines.append(
+        table.append(
             f"| {_shown(label, ranks)} | {_seed_range(summaries, label)}{f' of {planned[label]}' if label in planned else ''} "
             f"| {' / '.join(f'{x:.1f}' for x in band.centre)} | {band.low[-1]:.1f} to {band.high[-1]:.1f} "
             f"| {_median_regret(every, label):.3g} | {'' if test is None else _p(test.p_holm)} | {_deciding(summaries, label):.3g} |"
         )
+    table.append("")
     if others:
-        lines += [
-            "",
-            f"Not ranked, as they lack runs with common seeds on some of these tasks: {', '.join(sorted(others))}.",
-        ]
-    return [*lines, ""]
+        table.append(
+            f"Not ranked, as they lack runs with common seeds on some of these tasks: {', '.join(sorted(others))}.\n"
+        )
+    of_auto = [label for label in ordered if "auto" in (label, *ranks.equal.get(label, ()))]
+    shown = "".join(f"{centre[label][-1]:.1f}, place {1 + ordered.index(label)}" for label in of_auto)
+    cells = f"{len(every)} | {len(ordered)} | {_shown(ordered[0], ranks)}: {centre[ordered[0]][-1]:.1f} | {shown} |"
+    return [*lines, *folded("Table by method", table)], cells
 
 
 def _shown(label: str, ranks: Ranks) -> str:
@@ -410,13 +451,12 @@ def _goal_namesakes(goal: Mapping[str, Any], judging: Mapping[str, Summaries], r
         }
         found = {own: one for own, one in found.items() if one.n_pairs}
         worse = [own for own, one in found.items() if one.verdict is Verdict.FAILS]
-        figures = "; ".join(
-            f"{own} {one.centre:.2f} ({one.low:.2f} to {one.high:.2f})" for own, one in found.items()
-        )
+        figures = [f"{own} {one.centre:.2f} ({one.low:.2f} to {one.high:.2f})" for own, one in found.items()]
         decided = all(one.n_benchmarks >= 3 and one.n_pairs >= 6 for one in found.values()) and found
         state = MISSED if worse else MET if decided else OPEN
         state += _so_far(ground, judging[ground]) if state is not OPEN else ""
-        rows.append((f"`{ground}`", state, figures or "no runs of peers"))
+        rows.append((f"`{ground}`", state, figures[0] if figures else "no runs of peers"))
+        rows += [("", "", figure) for figure in figures[1:]]
     return rows
 
 
