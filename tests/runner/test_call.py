@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tunewright.report import Reporter
 from tunewright.runner import call_function as call
+from tunewright.runner.build import runner_bytes
 
 
 def test_the_configuration_becomes_keyword_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +102,54 @@ def test_a_file_is_loaded_until_it_begins_an_experiment(
         call_text(begins.format(""))
     assert "a_file_of_mine" not in sys.modules
     assert "tunewright_loading" not in sys.modules
+
+
+_EXPERIMENT = """
+import tunewright
+from tunewright import Float
+from tunewright.backends.sagemaker import SageMakerConfig
+from tunewright.callbacks import Callback
+from tunewright.experiments import Experiment
+
+class Mine(Callback):
+    pass
+
+def train(x):
+    tunewright.report(loss=x)
+    {body}
+
+space = {{"x": Float(0.0, 1.0, log=True)}}
+tunewright.tune(train, space, metric="loss", backend=SageMakerConfig(warm_pool=True))
+raise AssertionError("the experiment is not begun in a trial")
+"""
+
+
+def call_alone(folder: Path, body: str) -> subprocess.CompletedProcess[str]:
+    """Calls ``train`` of a file that begins an experiment, by the runner's zipapp and a Python without Tunewright."""
+    (folder / "runner.pyz").write_bytes(runner_bytes())
+    (folder / "tuned.py").write_text(_EXPERIMENT.format(body=body))
+    (folder / "config.json").write_text('{"x": 2}')
+    side = folder / "runner.pyz" / "trial"
+    command = [
+        sys.executable,
+        "-S",
+        folder / "runner.pyz",
+        "call",
+        f"{folder / 'tuned.py'}:train",
+        folder / "config.json",
+    ]
+    return subprocess.run(
+        command, env={"PYTHONPATH": str(side)}, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_a_file_that_begins_an_experiment_needs_no_tunewright_in_its_trials(tmp_path: Path) -> None:
+    done = call_alone(tmp_path, "pass")
+    assert done.returncode == 0, done.stderr
+    assert reported(done.stdout) == [{"loss": 2}]
+
+
+def test_a_part_of_tunewright_that_a_trial_has_not_got_is_named(tmp_path: Path) -> None:
+    done = call_alone(tmp_path, "Float(0.0, 1.0)")
+    assert done.returncode == 1
+    assert "tunewright.space.Float is not on this machine" in done.stderr

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from .absent_parts import absent_parts
 from .contract import LOADING, METRIC_VARIABLE
 from .run_order import place_and_function
 from .script_launch import foreign_paths
@@ -118,7 +119,8 @@ def _loaded(spec: ModuleSpec | None, place: str) -> ModuleType:
     loading = sys.modules[LOADING] = ModuleType(LOADING)
     loading.__dict__["StopLoading"] = StopLoading
     try:
-        spec.loader.exec_module(module)
+        with absent_parts():
+            spec.loader.exec_module(module)
     except StopLoading:
         pass
     except BaseException:
