@@ -14,7 +14,7 @@ sys.path.insert(0, str(HERE / "_extensions"))
 os.environ["TUNEWRIGHT_HOME"] = tempfile.mkdtemp(prefix="tunewright-docs-")  # experiments of the tutorials
 os.environ["COLUMNS"] = "100"
 
-from tunewright_site import TUTORIALS  # noqa: E402 - after the environment is set
+from tunewright_site import EXECUTED, TUTORIALS  # noqa: E402 - after the environment is set
 
 from tunewright import __version__  # noqa: E402
 
@@ -58,7 +58,7 @@ numpydoc_class_members_toctree = False
 sphinx_gallery_conf = {
     "examples_dirs": str(ROOT / "examples"),
     "gallery_dirs": "tutorials",
-    "filename_pattern": rf"/({'|'.join(TUTORIALS)})\.py$",
+    "filename_pattern": rf"/({'|'.join(EXECUTED)})\.py$",
     "ignore_pattern": rf"^(?!({'|'.join(TUTORIALS)})\.py$)",
     "image_scrapers": ("tunewright_site.scrape_figure",),
     "capture_repr": (),

@@ -267,3 +267,42 @@ HALF = "word " * 15
 )
 def test_short_sentences_and_cells_pass(markdown: str) -> None:
     assert not wordy(markdown)
+
+
+EXAMPLES = ROOT / "examples"
+RECORDINGS = ROOT / "docs" / "recordings"
+
+
+def test_every_tutorial_is_an_example_with_a_title() -> None:
+    site = ast.parse((ROOT / "docs" / "_extensions" / "tunewright_site.py").read_text())
+    names = next(
+        ast.literal_eval(statement.value)
+        for statement in site.body
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "TUTORIALS"
+    )
+    assert len(names) > 20
+    for name in names:
+        title, line, *_ = (
+            ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text())) or ""
+        ).splitlines()
+        assert line == "=" * len(title), name
+
+
+def test_every_recording_that_a_tutorial_shows_is_there() -> None:
+    """Each tutorial shows the date of its recording."""
+    shown: dict[str, set[str]] = {}
+    for path in EXAMPLES.glob("*.py"):
+        text = path.read_text()
+        for name, step in re.findall(r"\.\. recording:: (\w+)(?: (\w+))?", text):
+            shown.setdefault(name, set()).add(step)
+        for name, view in re.findall(r"\.\. recorded-picture:: (\w+) (\w+)", text):
+            assert all((RECORDINGS / f"{name}_{view}_{scheme}.webp").exists() for scheme in ("light", "dark"))
+        for picture in re.findall(r"/?(recordings/\w+\.png)", text):
+            assert (ROOT / "docs" / picture).exists()
+    assert set(shown) == {path.stem for path in RECORDINGS.glob("*.json")}
+    for name, steps in shown.items():
+        recording = json.loads((RECORDINGS / f"{name}.json").read_text())
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", recording["recorded"])
+        assert recording["versions"]["Tunewright"]
+        assert steps - {""} <= set(recording["steps"])
+        assert "" in steps, f"{name} shows no date"

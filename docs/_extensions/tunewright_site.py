@@ -1,7 +1,8 @@
 """Directives of the documentation site: pages that are made from the program itself.
 
 ``commands`` writes one section for each command of ``tunewright``, ``method-settings NAME`` the table of a method's settings,
-and ``method-figure NAME`` a figure of its judging runs.
+and ``method-figure NAME`` a figure of its judging runs. ``recording NAME`` writes the date and versions of a tutorial's recording,
+``recording NAME STEP`` the commands and outputs of one of its steps, and ``recorded-picture NAME VIEW`` one of its pictures.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, final
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from matplotlib.figure import Figure
 from rich.console import Console
 from sphinx.application import Sphinx
@@ -45,8 +48,20 @@ TUTORIALS = [
     "compare_methods",
     "own_table",
     "sagemaker_here",
+    "sagemaker_account",
+    "warm_pools",
+    "workers_mode",
+    "remote_launching",
+    "slurm_cluster",
+    "ray_cluster",
+    "dashboard_tour",
 ]
-"""Files of ``examples/`` that are run while the site is built, in their order."""
+"""Files of ``examples/`` that are tutorials, in their order."""
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+RECORDED = [name for name in TUTORIALS if (RECORDINGS / f"{name}.json").exists()]
+"""Tutorials that show a recording of ``scripts/record_tutorials.py``; the others are run while the site is built."""
+EXECUTED = [name for name in TUTORIALS if name not in RECORDED]
 
 RESULTS = Path(__file__).parents[2] / "benchmarking" / "nursery" / "benchmark_all" / "results"
 GROUNDS = {
@@ -125,6 +140,58 @@ class MethodSettings(Generated):
         if len(lines) == 2:
             return self.parsed([f"`{method.name}` has no settings."])
         return self.parsed(lines)
+
+
+@final
+class Recording(SphinxDirective):
+    """Date and versions of a recording, or the commands and outputs of one of its steps."""
+
+    required_arguments: ClassVar[int] = 1
+    optional_arguments: ClassVar[int] = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Write a note, or a block of a terminal."""
+        name, *steps = self.arguments
+        path = RECORDINGS / f"{name}.json"
+        self.env.note_dependency(str(path))
+        recording = json.loads(path.read_text(encoding="utf-8"))
+        if not steps:
+            return self._note(name, recording)
+        lines = [
+            f"$ {entry['command']}" + (f"\n{entry['output']}" if entry["output"] else "")
+            for entry in recording["steps"][steps[0]]
+        ]
+        text = "\n".join(lines)
+        return [nodes.literal_block(text, text, language="console", classes=["recording"])]
+
+    def _note(self, name: str, recording: dict[str, Any]) -> list[nodes.Node]:
+        day = date.fromisoformat(recording["recorded"])
+        versions = [f"{program} {version}" for program, version in recording["versions"].items()]
+        text = (
+            f"Recorded on {day.day} {day:%B %Y} with {', '.join(versions[:-1])} and {versions[-1]}, on one machine with "
+            f"{recording['processors']} processors{', beside much other work' if recording['is_shared'] else ''}. ``scripts/record_tutorials.py {name}`` records it again."
+        )
+        return [nodes.note("", *self.parse_text_to_nodes(text))]
+
+
+@final
+class RecordedPicture(SphinxDirective):
+    """A picture of a recording, for light and for dark pages."""
+
+    required_arguments: ClassVar[int] = 2
+    option_spec: ClassVar[dict[str, Any]] = {"alt": directives.unchanged_required}
+
+    def run(self) -> list[nodes.Node]:
+        """Write both pictures, of which the theme shows one."""
+        name, view = self.arguments
+        lines: list[str] = []
+        for scheme in ("light", "dark"):
+            lines += [
+                f".. image:: /recordings/{name}_{view}_{scheme}.webp",
+                f"   :alt: {self.options['alt']}",
+            ]
+            lines += [f"   :class: only-{scheme} screenshot", ""]
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
 @final
@@ -252,4 +319,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("commands", Commands)
     app.add_directive("method-settings", MethodSettings)
     app.add_directive("method-figure", MethodFigure)
+    app.add_directive("recording", Recording)
+    app.add_directive("recorded-picture", RecordedPicture)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
