@@ -38,6 +38,7 @@ class RayConfig(FolderConfig):
     """
 
     backend_name: ClassVar[str] = "ray"
+    runs_tuners: ClassVar[bool] = True
     absent_flags: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"nodes_per_trial": ONE_NODE, "tasks_per_node": ONE_NODE}
     )

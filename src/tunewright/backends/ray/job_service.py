@@ -64,7 +64,7 @@ _PENDING_SECONDS: Final = 30.0
 _KEPT_JOBS: Final = 200
 """Records of ended jobs that are left to Ray, which sends them with each list and forgets none."""
 _DELETED_AT_ONCE: Final = 10
-_STOP_WAIT: Final = "RAY_JOB_STOP_WAIT_TIME_S"
+STOP_WAIT: Final = "RAY_JOBSTOP_WAIT_TIME_S"
 """Ray's variable: seconds from SIGTERM to SIGKILL; it is 3 by default, too short for a checkpoint."""
 _STOP_WAIT_SECONDS: Final = 60
 _LOG_END: Final = 1000
@@ -263,7 +263,7 @@ def job_request(
     unseen = shlex.quote(f"[tunewright] This node does not see {folder}")
     look = f"n=0; until [ -e {file} ]; do n=$((n+1)); [ $n -lt 20 ] || {{ echo {unseen}; exit {_UNSEEN_EXIT}; }}; sleep 1; done"
     needs = config.needs()
-    variables: dict[str, Json] = {_STOP_WAIT: str(_STOP_WAIT_SECONDS)}
+    variables: dict[str, Json] = {STOP_WAIT: str(_STOP_WAIT_SECONDS)}
     if isinstance(given := environment.get("env_vars"), dict):
         variables |= given
     request: dict[str, Json] = {

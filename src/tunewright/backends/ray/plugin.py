@@ -14,12 +14,13 @@ from typing_extensions import override
 from tunewright.backends.engine.folder_backend import trials_folder
 from tunewright.backends.engine.folder_channel import FolderChannel
 from tunewright.backends.folder_plugin import FolderPlugin, jobs_line
-from tunewright.backends.plugin import Description, ExperimentContext, Finding
+from tunewright.backends.plugin import Description, ExperimentContext, Finding, TunerJob
 from tunewright.backends.ray.backend import RayBackend, make_channel
 from tunewright.backends.ray.client import RayClient, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
 from tunewright.backends.ray.examination import examine
 from tunewright.backends.ray.job_service import job_request
+from tunewright.backends.ray.tuner_job import launch
 from tunewright.trial import Start
 
 
@@ -64,6 +65,10 @@ class RayPlugin(FolderPlugin[RayConfig]):
             yield from examine(config, RayClient(dashboard_address(config.address), auth_token()), folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @override
+    def launch(self, config: RayConfig, tuner: TunerJob) -> str:
+        return launch(config, tuner)
 
 
 PLUGIN: Final = RayPlugin()
