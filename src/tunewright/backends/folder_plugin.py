@@ -16,12 +16,19 @@ from tunewright.backends.engine.folder_channel import FolderChannel, FolderCheck
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
 from tunewright.backends.plugin import BackendConfig, BackendPlugin, ExperimentContext, FileLog, TrialLog
+from tunewright.exceptions import SettingsError
 from tunewright.trial import Checkpoint, Run, Start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderConfig(BackendConfig):
-    """Base of the config class of such an engine."""
+    """Base of the config class of such an engine.
+
+    Raises
+    ------
+    SettingsError
+        The shared folder is an address.
+    """
 
     execution: Literal["jobs", "workers"] = "jobs"
     """jobs: a job per run; workers: long jobs that take run after run, for long queues and for runs of seconds."""
@@ -29,6 +36,13 @@ class FolderConfig(BackendConfig):
     """Folder that all nodes see, for the files of trials (default: the experiment's folder)."""
     price_per_hour: float = 0.0
     """Dollars per hour of a job, for costs."""
+
+    def __post_init__(self) -> None:
+        if "://" in self.shared_folder:
+            raise SettingsError(
+                f"shared_folder={self.shared_folder!r} is an address, and --backend {self.backend_name} needs a folder that the tuner and "
+                "all nodes mount under one path, such as NFS, EFS or Filestore"
+            )
 
 
 F = TypeVar("F", bound=FolderConfig)

@@ -524,6 +524,7 @@ def test_tokens_are_found_where_ray_looks(tmp_path: Path, monkeypatch: pytest.Mo
         ({"mem": "much"}, "no size"),
         ({"resources": ("A100",)}, "NAME=NUMBER"),
         ({"resources": ("GPU=1",)}, "NAME=NUMBER"),
+        ({"shared_folder": "s3://bucket/trials"}, "needs a folder"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], word: str) -> None:

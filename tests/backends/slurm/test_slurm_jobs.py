@@ -257,6 +257,7 @@ def test_time_limits_are_those_of_slurm(limit: str, seconds: int | None) -> None
         ({"gres": "gpu:1", "num_gpus_per_trial": 1}, "both"),
         ({"sbatch": ("exclusive",)}, "hyphen"),
         ({"mem": "1G\nrm -r /"}, "line break"),
+        ({"shared_folder": "s3://bucket/trials"}, "needs a folder"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], word: str) -> None:

@@ -75,6 +75,7 @@ class RayConfig(FolderConfig):
     """New jobs of a trial after lost nodes, restarts of the head and jobs that got no resources, before it has failed."""
 
     def __post_init__(self) -> None:
+        FolderConfig.__post_init__(self)  # super() does not work in a class with slots
         check_at_least(self, 0.1, "list_seconds")
         check_at_least(self, 15, "silent_after")
         names = (

@@ -86,6 +86,7 @@ class SlurmConfig(FolderConfig):
     """New jobs of a trial after preemptions and lost nodes, before it has failed; those after time limits do not count."""
 
     def __post_init__(self) -> None:
+        FolderConfig.__post_init__(self)  # super() does not work in a class with slots
         check_at_least(self, 1, "cpus_per_trial", "nodes_per_trial", "tasks_per_node", "signal_seconds")
         check_at_least(self, 0.1, "squeue_seconds")
         check_at_least(self, 15, "silent_after")
