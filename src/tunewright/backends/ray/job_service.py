@@ -64,7 +64,7 @@ _PENDING_SECONDS: Final = 30.0
 _KEPT_JOBS: Final = 200
 """Records of ended jobs that are left to Ray, which sends them with each list and forgets none."""
 _DELETED_AT_ONCE: Final = 10
-STOP_WAIT: Final = "RAY_JOBSTOP_WAIT_TIME_S"
+STOP_WAIT: Final = "RAY_JOB_STOP_WAIT_TIME_S"
 """Ray's variable: seconds from SIGTERM to SIGKILL; it is 3 by default, too short for a checkpoint."""
 _STOP_WAIT_SECONDS: Final = 60
 _LOG_END: Final = 1000
