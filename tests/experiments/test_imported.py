@@ -14,9 +14,12 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.recording import record_table
+from tunewright.benchmarks.tables import simulated_benchmark
+from tunewright.blackbox import get_blackbox
 from tunewright.exceptions import SettingsError
-from tunewright.experiments import Experiment, load_outcome
+from tunewright.experiments import Experiment, Limits, Outcome, load_outcome, method, run_experiment
 from tunewright.experiments.imported import read_optuna, read_syne_tune, store_imported
 from tunewright.metric import Goal
 from tunewright.space import Categorical, Float, Integer, Ordinal, SearchSpace
@@ -134,6 +137,63 @@ def test_conditions_are_found_and_ranges_are_united(new_study: Study, tmp_path: 
         }
     )
     assert outcome.history.trial(1).config == {"kind": "forest", "depth": 3}
+
+
+def simulated(table: str, method_name: str, n_trials: int) -> Outcome:
+    """An experiment on the only data set of a recorded table."""
+    return run_experiment(
+        Experiment(
+            tag="again",
+            benchmark=simulated_benchmark(f"{table}-{table}"),
+            method=method(method_name),
+            label=method_name,
+            backend=SimulatedConfig(profile="ideal"),
+            limits=Limits(max_num_trials=n_trials),
+        )
+    )
+
+
+def test_a_study_with_conditions_becomes_a_table_on_which_methods_are_simulated(
+    new_study: Study, tmp_path: Path
+) -> None:
+    study = new_study("mine")
+    dists = {
+        "kind": CategoricalDistribution(["svc", "forest"]),
+        "c": CategoricalDistribution([0.1, 1.0, 10.0]),
+        "depth": IntDistribution(1, 2),
+    }
+    losses: dict[Any, float] = {("svc", c): c for c in (0.1, 1.0, 10.0)}
+    losses |= {("forest", depth): 2.0 * depth for depth in (1, 2)}
+    for (kind, value), loss in losses.items():
+        own = "c" if kind == "svc" else "depth"
+        add(study, {"kind": kind, own: value}, dists, value=loss)
+    folder = imported(tmp_path)
+    (recorded,) = record_table([folder.name], "mine")
+    assert recorded.description.space == load_outcome(folder).space
+    assert recorded.benchmark.surrogate is None  # all configurations were tried
+    for name in ("GridSearch", "BayesianOptimization"):
+        outcome = simulated("mine", name, 5)
+        found = {
+            tuple(trial.config.values()): outcome.history.results(trial.id)[0].metrics["value"]
+            for trial in outcome.trials
+        }
+        assert found == pytest.approx(losses)
+
+
+def test_hyperparameters_that_trials_lack_without_a_condition_have_their_defaults_in_a_table(
+    new_study: Study, tmp_path: Path
+) -> None:
+    study = new_study("mine")
+    dists = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+    for x, rest in ((0.2, {}), (0.6, {"y": 0.1}), (0.9, {"y": 0.9})):
+        add(study, {"x": x, **rest}, dists, value=x)
+    (recorded,) = record_table([imported(tmp_path).name], "mine")
+    assert recorded.n_configs == 3
+    assert recorded.description.note == "1 trial lacked hyperparameters and got their defaults"
+    table = get_blackbox("mine", "mine", surrogate="nearest")
+    metric = table.metric_index("value")
+    assert table.curve({"x": 0.25, "y": 0.4})[0, metric] == pytest.approx(0.2)
+    assert simulated("mine", "RandomSearch", 4).counts["completed"] == 4
 
 
 def test_a_study_is_chosen_by_its_name(new_study: Study, tmp_path: Path) -> None:

@@ -175,6 +175,7 @@ def _record(
     first = records[0]
     space = _common_space(dataset, records)
     curves = [curve for one in group for curve in read_curves(read_events(one.journal_path))]
+    n_lacking = _complete(space, curves)
     chosen, n_seeds = _choose(dataset, space, [curve for curve in curves if curve.reports])
     names = _metric_names(first, chosen)
     elapsed = ELAPSED
@@ -195,9 +196,10 @@ def _record(
         resource=first.resource,
         n_seeds=n_seeds,
         values=Values.SURROGATE if n_early else Values.RECORDED,
-        note=_note(n_early, len(chosen), curves),
+        note=_note(n_early, len(chosen), curves, n_lacking),
     )
-    columns = {name: [config[name] for config in configs] for name in space.names}
+    filled = [space.filled(config) for config in configs]  # conditional ones that are not active: defaults
+    columns = {name: [config[name] for config in filled] for name in space.names}
     shape = (len(configs), n_seeds, *values.shape[1:])
     sums = write_dataset(folder, description, columns, values.reshape(shape), suffix=".npz")
     is_exact = space.size is not None and len({space.key(curve.config) for curve in curves}) >= space.size
@@ -215,12 +217,12 @@ def _record(
 
 
 def _common_space(dataset: str, records: Sequence[ExperimentMetadata]) -> SearchSpace:
-    """The tuned part of the space that all experiments share.
+    """The tuned part of the space that all experiments share, and constants on which conditions depend.
 
     Raises
     ------
     SettingsError
-        They differ in their spaces, metrics or resources, or the space has conditions.
+        They differ in their spaces, metrics or resources.
     """
     space = records[0].space
     for record in records[1:]:
@@ -233,11 +235,8 @@ def _common_space(dataset: str, records: Sequence[ExperimentMetadata]) -> Search
                 raise SettingsError(
                     f"The experiments on {dataset} differ in their {kind}: record them as tables of their own"
                 )
-    if space.has_conditions:
-        raise SettingsError(
-            f"The space of {dataset} has conditions (active_if), and tables hold a value for every hyperparameter"
-        )
-    return SearchSpace(space.domains)
+    parents = {name for domain in space.domains.values() for name in domain.active_if or ()}
+    return SearchSpace({name: space[name] for name in space if name in space.domains or name in parents})
 
 
 def _choose(dataset: str, space: SearchSpace, curves: Sequence[_Curve]) -> tuple[list[_Curve], int]:
@@ -323,8 +322,23 @@ def _predict_ends(values: Floats, is_early: NDArray[np.bool_], metric: int) -> N
             values[row, level, -1] = before[-1] * float(growth.mean())
 
 
-def _note(n_early: int, n_curves: int, curves: Sequence[_Curve]) -> str:
+def _complete(space: SearchSpace, curves: Sequence[_Curve]) -> int:
+    """Give configurations the defaults of active hyperparameters that they lack, and return the number of such curves.
+
+    Trials of an imported study may lack hyperparameters although no condition is known.
+    """
+    n_lacking = 0
+    for curve in curves:
+        whole = space.active(space.filled(curve.config))
+        n_lacking += any(name not in curve.config for name in whole)
+        curve.config = whole
+    return n_lacking
+
+
+def _note(n_early: int, n_curves: int, curves: Sequence[_Curve], n_lacking: int) -> str:
     parts: list[str] = []
+    if n_lacking:
+        parts.append(f"{plural(n_lacking, 'trial')} lacked hyperparameters and got their defaults")
     if n_early:
         parts.append(
             f"the ends of {n_early} of {plural(n_curves, 'curve')} are predicted, as their trials were cut off"

@@ -73,9 +73,9 @@ class SurrogateBenchmarkDefinition:
         for metric in self.metrics:
             blackbox.metric_index(metric.name)
         space = self.search_space
-        if space is not None and space.has_conditions:
+        if space is not None and space.has_conditions and not blackbox.space.has_conditions:
             raise SettingsError(
-                "Recorded tables hold a value for every hyperparameter: drop active_if from the search space"
+                f"{blackbox.description.full_name} has no conditions: drop active_if from the search space"
             )
         if space is not None:
             missing = [name for name in blackbox.space.names if name not in space]
@@ -172,4 +172,8 @@ class SurrogateBenchmarkDefinition:
 
 
 def _fits(space: SearchSpace, config: Config) -> bool:
-    return all(domain.contains(config[name]) for name, domain in space.domains.items())
+    """Whether the values of a recorded configuration are in the space; conditional ones may be missing."""
+    return all(
+        domain.contains(config[name]) if name in config else bool(domain.active_if)
+        for name, domain in space.domains.items()
+    )

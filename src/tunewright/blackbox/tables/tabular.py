@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from tunewright.blackbox.tables.blackbox import Array, Blackbox, Description
 from tunewright.exceptions import SpaceError, TableError
+from tunewright.space import SearchSpace
 from tunewright.types import Config, ConfigValue
 
 MIN_STEP = 0.01
@@ -26,7 +27,8 @@ class TabularBlackbox(Blackbox):
     description
         Meaning of the numbers.
     columns
-        For each hyperparameter the values of all configurations, in the types that the space gives them.
+        For each hyperparameter the values of all configurations, in the types that the space gives them; the default where
+        it is not active.
     values
         Numbers of shape (configurations, seeds, levels, metrics), also memory-mapped ones; they are not copied.
 
@@ -62,8 +64,8 @@ class TabularBlackbox(Blackbox):
 
     @property
     def configs(self) -> Sequence[Config]:
-        """The recorded configurations, built on access."""
-        return _Configs(self._names, list(self._rows))
+        """The recorded configurations, built on access; without the hyperparameters that are not active."""
+        return _Configs(self.space, list(self._rows))
 
     def row(self, config: Config) -> int:
         """The number of a configuration.
@@ -73,6 +75,8 @@ class TabularBlackbox(Blackbox):
         TableError
             It was not recorded.
         """
+        if self.space.has_conditions:
+            config = self.space.filled(config)
         try:
             key = tuple([config[name] for name in self._names])
         except KeyError as missing:
@@ -117,12 +121,10 @@ class TabularBlackbox(Blackbox):
             raise TableError(f"{self.description.full_name} holds no configuration")
 
     def _check_space(self) -> None:
-        first = self.configs[0]
-        for name, domain in self.space.domains.items():
-            if not domain.contains(first[name]):
-                raise SpaceError(
-                    f"{self.description.full_name}: {name}={first[name]!r} does not fit {domain!r}"
-                )
+        first = next(iter(self._rows))
+        for (name, domain), value in zip(self.space.domains.items(), first, strict=True):
+            if not domain.contains(value):
+                raise SpaceError(f"{self.description.full_name}: {name}={value!r} does not fit {domain!r}")
 
     def _check_numbers(self) -> None:
         fault = find_bad_time(self._values[..., self.elapsed_index])
@@ -141,8 +143,8 @@ class TabularBlackbox(Blackbox):
 
 @final
 class _Configs(Sequence[Config]):
-    def __init__(self, names: Sequence[str], keys: Sequence[tuple[ConfigValue, ...]]) -> None:
-        self._names = names
+    def __init__(self, space: SearchSpace, keys: Sequence[tuple[ConfigValue, ...]]) -> None:
+        self._space = space
         self._keys = keys
 
     def __len__(self) -> int:
@@ -154,8 +156,9 @@ class _Configs(Sequence[Config]):
     def __getitem__(self, index: slice) -> Sequence[Config]: ...
     def __getitem__(self, index: int | slice) -> Config | Sequence[Config]:
         if isinstance(index, slice):
-            return _Configs(self._names, self._keys[index])
-        return dict(zip(self._names, self._keys[index], strict=True))
+            return _Configs(self._space, self._keys[index])
+        config = dict(zip(self._space.names, self._keys[index], strict=True))
+        return self._space.active(config) if self._space.has_conditions else config
 
 
 def find_bad_time(elapsed: Array) -> tuple[int, int] | None:
