@@ -104,6 +104,23 @@ def test_a_number_is_the_value_of_the_only_metric() -> None:
     assert best.value == 0.25
 
 
+def test_a_run_is_completed_with_its_last_result() -> None:
+    tuning = AskTell({"x": [0.25, 0.5]}, metric="loss", method="RandomSearch")
+    for _ in range(2):
+        asked = tuning.ask()
+        assert asked is not None
+        assert tuning.complete(asked, asked.config["x"]) is TrialStatus.COMPLETED
+    with pytest.raises(SettingsError, match="is over"):
+        tuning.complete(asked, 0.1)
+    best = tuning.best()
+    assert best is not None
+    assert (best.value, best.config) == (0.25, {"x": 0.25})
+    promoting = AskTell({"x": Float(0.0, 1.0)}, metric="loss", method="ASHA", max_resource=9)
+    asked = promoting.ask()
+    assert asked is not None
+    assert promoting.complete(asked, {"loss": 0.5}, 1) is TrialStatus.PAUSED  # at the rung, by its verdict
+
+
 @pytest.mark.parametrize("told", [0.5, None, "0.5", True, [0.5]])
 def test_metrics_of_another_type_are_refused(told: Any) -> None:
     several = AskTell({"x": Float(0.0, 1.0)}, metric=["loss", "size"], method="RandomSearch")

@@ -8,10 +8,9 @@ def measure(temperature, stirring):
 
 
 space = {"temperature": Float(20.0, 100.0), "stirring": Integer(1, 10)}
-tuning = AskTell(space, metric="gain", goal="max")
+study = AskTell(space, metric="gain", goal="max")
 for _ in range(20):
-    asked = tuning.ask()
-    gain = measure(**asked.config)
-    tuning.tell(asked, gain)
-    tuning.complete(asked)
-print(tuning.best().value, tuning.best().config)
+    trial = study.ask()
+    gain = measure(**trial.config)
+    study.complete(trial, gain)
+print(study.best().value, study.best().config)

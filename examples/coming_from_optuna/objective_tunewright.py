@@ -1,8 +1,7 @@
 """Tunewright: an objective with arguments. objective_optuna.py is the same with Optuna."""
 
 import numpy as np
-
-from tunewright import Categorical, Float, Integer, tune
+from tunewright import Float, Integer, tune
 
 random = np.random.default_rng(0)
 x = random.uniform(-1, 1, 200)
@@ -17,10 +16,6 @@ def objective(degree, ridge, basis):
     return float(np.mean((rest @ weights - y[100:]) ** 2))
 
 
-space = {
-    "degree": Integer(1, 15),
-    "ridge": Float(1e-6, 10.0, log=True),
-    "basis": Categorical(["power", "cosine"]),
-}
-outcome = tune(objective, space, metric="error", n_trials=20)
-print(outcome.best.value, outcome.best_config)
+space = {"degree": Integer(1, 15), "ridge": Float(1e-6, 10.0, log=True), "basis": ["power", "cosine"]}
+study = tune(objective, space, metric="error", n_trials=20)
+print(study.best_value, study.best_params)

@@ -1,7 +1,6 @@
 """Tunewright: reports in a training loop. pruning_optuna.py is the same with Optuna."""
 
 import numpy as np
-
 from tunewright import Float, report, tune
 
 random = np.random.default_rng(0)
@@ -22,5 +21,5 @@ def objective(lr, decay):
 
 
 space = {"lr": Float(1e-4, 10.0, log=True), "decay": Float(1e-5, 1.0, log=True)}
-outcome = tune(objective, space, metric="error", resource="epoch", max_resource=9, n_trials=20)
-print(outcome.best.value, outcome.best_config)
+study = tune(objective, space, metric="error", resource="epoch", max_resource=9, n_trials=20)
+print(study.best_value, study.best_params)

@@ -21,9 +21,9 @@ from tunewright.methods import method as named_method
 from tunewright.metric import Constraint, Metric, metrics_from
 from tunewright.replicates import ReplicateMeans, Replicates, error_key
 from tunewright.schedulers.objectives import pareto_results
-from tunewright.space import Domain, SearchSpace
+from tunewright.space import SearchSpace, SpaceEntries
 from tunewright.trial import Checkpoint, Decision, Ended, Reported, TrialStatus, Verdict
-from tunewright.types import Config, ConfigValue
+from tunewright.types import Config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +101,11 @@ class AskTell:
     --------
     ::
 
+        tuning = AskTell({"lr": Float(1e-4, 1.0, log=True)}, metric="loss")
+        for _ in range(20):
+            asked = tuning.ask()
+            tuning.complete(asked, train(asked.config))
+
         tuning = AskTell({"lr": Float(1e-4, 1.0, log=True)}, metric="loss", method="ASHA", max_resource=27)
         while (asked := tuning.ask()) is not None:
             for epoch in range(asked.resume_from + 1, 28):
@@ -113,7 +118,7 @@ class AskTell:
 
     def __init__(
         self,
-        space: SearchSpace | Mapping[str, Domain | ConfigValue] | Scheduler,
+        space: SpaceEntries | Scheduler,
         metric: str | Metric | Sequence[str] | Sequence[Metric],
         journal: Journal | None = None,
         clock: Clock | None = None,
@@ -216,8 +221,28 @@ class AskTell:
             raise SettingsError(handled.verdict.reason)
         return handled.verdict
 
-    def complete(self, asked: Asked) -> TrialStatus:
-        """End a run whose training has completed."""
+    def complete(
+        self,
+        asked: Asked,
+        metrics: Mapping[str, object] | float | None = None,
+        resource: int | None = None,
+    ) -> TrialStatus:
+        """End a run whose training has completed.
+
+        Parameters
+        ----------
+        asked
+            The run, as returned by :meth:`ask`.
+        metrics, resource
+            Its last result, as :meth:`tell` takes it; None: all results were reported.
+
+        Raises
+        ------
+        SettingsError
+            As of :meth:`tell`.
+        """
+        if metrics is not None and self.tell(asked, metrics, resource).decision is not Decision.CONTINUE:
+            return self.history.status(asked.trial_id)  # the verdict has ended the run
         self._require_open(asked)
         return self._end(asked)
 
@@ -310,9 +335,7 @@ def _scheduler(
     benchmark = RealBenchmarkDefinition(
         name="asktell",
         script="none",
-        space=space
-        if isinstance(space, SearchSpace)
-        else SearchSpace(cast("Mapping[str, Domain | ConfigValue]", space)),
+        space=space if isinstance(space, SearchSpace) else SearchSpace(cast("SpaceEntries", space)),
         metrics=metrics,
         max_resource=max_resource,
         replicates=replicates,

@@ -52,6 +52,8 @@ def test_a_function_is_tuned_in_processes(training: str, capsys: pytest.CaptureF
         seed=1,
     )
     assert outcome.best is not None
+    assert outcome.best_value == outcome.best.value
+    assert outcome.best_params == outcome.best_config == outcome.best.config
     assert outcome.best.value == min(r.metrics["loss"] for _, r in outcome.history.results_since(0))
     assert outcome.path.is_dir()
     said = capsys.readouterr()

@@ -114,7 +114,8 @@ def test_the_words_of_other_libraries_are_understood() -> None:
         ("[lr]\ntype = 'ordinal'\nvalues = [1, 2]\nkind = 'near'", "lr: unknown kind 'near'"),
         ("[lr]\ntype = 'categorical'\nvalues = [[1], [2]]", "lr: .* is a list"),
         ("[lr]\ntype = 'constant'\nvalue = 1979-05-27", "lr: .* is a date"),
-        ("lr = [1, 2]", "lr: .* is a list"),
+        ("lr = [[1], [2]]", "lr: .* is a list"),
+        ("lr = [1]", "lr: values needs at least two entries"),
         ("", "nothing to tune"),
     ],
 )
@@ -181,3 +182,7 @@ def test_tables_without_a_type_are_groups() -> None:
 def test_errors_in_groups_have_the_full_name(text: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         space_from_toml(text)
+
+
+def test_a_list_is_a_choice() -> None:
+    assert space_from_toml("act = ['relu', 'tanh']") == SearchSpace({"act": Categorical(["relu", "tanh"])})

@@ -46,7 +46,7 @@ def test_the_default_configuration_has_every_entry_in_order():
         ({"--lr": Float(0, 1)}, "cannot name a hyperparameter"),
         ({"a=b": Float(0, 1)}, "cannot name a hyperparameter"),
         ({3: Float(0, 1)}, "cannot name a hyperparameter"),
-        ({"lr": Float(0, 1), "layers": [1, 2]}, "layers: .* is a list"),
+        ({"lr": Float(0, 1), "layers": [[1], [2]]}, "layers: .* is a list"),
         ({"lr": Float(0, 1), "limit": float("nan")}, "limit: nan is not finite"),
     ],
 )
@@ -165,6 +165,12 @@ def test_grid_takes_one_number_or_one_per_name():
         SPACE.grid({"widht": 2})
     with pytest.raises(SpaceError, match="lr is continuous"):
         SPACE.grid({"width": 2})
+
+
+def test_a_list_is_a_choice():
+    space = SearchSpace({"lr": Float(0, 1), "layers": [1, 2], "act": ("relu", "tanh")})
+    assert space["layers"] == Categorical([1, 2])
+    assert space["act"] == Categorical(["relu", "tanh"])
 
 
 def test_with_values_fixes_domains_and_sets_constants():

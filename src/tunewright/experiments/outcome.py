@@ -319,10 +319,21 @@ class Outcome:
         )
 
     @property
+    def best_value(self) -> float | None:
+        """The best result's value of the (first) metric; None if there is none yet."""
+        best = self.best
+        return None if best is None else best.value
+
+    @property
     def best_config(self) -> Config | None:
         """The configuration of the best result; None if there is none yet."""
         best = self.best
         return None if best is None else best.config
+
+    @property
+    def best_params(self) -> Config | None:
+        """`best_config` by the name that Optuna's studies have."""
+        return self.best_config
 
     @property
     def is_running(self) -> bool:

@@ -35,9 +35,8 @@ from tunewright.methods import method as named_method
 from tunewright.metric import metrics_from
 from tunewright.replicates import Replicates
 from tunewright.runner.run_order import SESSION, is_of_session, place_and_function
-from tunewright.space import Domain, SearchSpace
+from tunewright.space import SearchSpace, SpaceEntries
 from tunewright.storage import ExperimentFolder
-from tunewright.types import ConfigValue
 
 _LIMITS: Final = {
     "n_trials": "max_num_trials",
@@ -125,7 +124,7 @@ class TuneOptions(TypedDict, total=False):
 
 def tune(
     trial: str | Path | Callable[..., Any],
-    space: Mapping[str, Domain | ConfigValue],
+    space: SpaceEntries,
     *,
     metric: str | Sequence[str],
     goal: str | Sequence[str] | None = None,
@@ -145,7 +144,7 @@ def tune(
         functions and lambdas run on the local backend only: they are copied into the processes of their trials. Others are imported
         there, up to the line that calls ``tune``, so that no ``if __name__ == "__main__":`` is needed.
     space
-        Its arguments: domains, and constants as plain values.
+        Its arguments: domains, lists of choices, and constants as plain values.
     metric
         Key of the tuned value in reports; several, as ``["error", "seconds"]``, with a multi-objective method.
     goal
@@ -161,7 +160,7 @@ def tune(
     Returns
     -------
     Outcome
-        ``best`` (trial_id, value, resource, config), ``best_config``, ``trials_dataframe()``, ``plot_*()`` and more.
+        ``best`` (trial_id, value, resource, config), ``best_value``, ``best_config``, ``trials_dataframe()``, ``plot_*()`` and more.
 
     Raises
     ------
@@ -292,7 +291,7 @@ def _identifier(function: Callable[..., Any]) -> str:
 
 
 def _benchmark(
-    name: str, place: str, space: Mapping[str, Domain | ConfigValue], metrics: Any, options: TuneOptions
+    name: str, place: str, space: SpaceEntries, metrics: Any, options: TuneOptions
 ) -> RealBenchmarkDefinition:
     relations = options.get("constraints", ())
     if not isinstance(space, SearchSpace) or relations:

@@ -7,7 +7,7 @@ from tunewright.space.domain import Domain, Prior
 from tunewright.space.grid import ConfigGrid
 from tunewright.space.numeric import Float, Integer
 from tunewright.space.points import load_known_points, load_points
-from tunewright.space.search_space import SearchSpace, load_space, space_from_toml
+from tunewright.space.search_space import SearchSpace, SpaceEntries, load_space, space_from_toml
 from tunewright.space.specs import domain_from_json
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Ordinal",
     "Prior",
     "SearchSpace",
+    "SpaceEntries",
     "domain_from_json",
     "load_known_points",
     "load_points",

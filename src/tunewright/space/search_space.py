@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from tunewright.exceptions import SpaceError, nearest_hint
-from tunewright.space.checks import as_config_value
 from tunewright.space.conditions import Conditions, conditional_blocks
 from tunewright.space.domain import Domain, Spec
 from tunewright.space.grid import MOST_COMPARED, Axis, Block, ConfigGrid, column_of
 from tunewright.space.relations import parse_relations
-from tunewright.space.specs import domain_from_json, ungrouped
+from tunewright.space.specs import domain_from_json, plain_entry, ungrouped
 from tunewright.types import Config, ConfigValue
+
+SpaceEntries = Mapping[str, Domain | ConfigValue | Sequence[ConfigValue]]
+"""Domains, lists of choices and constants by name."""
 
 _T = TypeVar("_T")
 
@@ -43,7 +45,7 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
     Parameters
     ----------
     entries
-        Domains, and the values of constants, by name.
+        Domains, and the values of constants, by name; a list is a `Categorical` of its values.
     constraints
         Relations that every configuration keeps, such as ``"width_2 <= width_1"`` or ``"depth * width <= 4096"``: numbers
         and names, ``+ - * / %``, comparisons, ``and``, ``or``, ``not`` and parentheses. A relation of a hyperparameter
@@ -76,11 +78,11 @@ class SearchSpace(Mapping[str, Domain | ConfigValue]):
         "_template",
     )
 
-    def __init__(self, entries: Mapping[str, Domain | ConfigValue], constraints: Sequence[str] = ()) -> None:
+    def __init__(self, entries: SpaceEntries, constraints: Sequence[str] = ()) -> None:
         self._entries: dict[str, Domain | ConfigValue] = {}
         for name, entry in entries.items():
             _check_name(name)
-            self._entries[name] = entry if isinstance(entry, Domain) else _named(name, as_config_value, entry)
+            self._entries[name] = entry if isinstance(entry, Domain) else _named(name, plain_entry, entry)
         self._domains = {name: entry for name, entry in self._entries.items() if isinstance(entry, Domain)}
         self._constants = {
             name: entry for name, entry in self._entries.items() if not isinstance(entry, Domain)

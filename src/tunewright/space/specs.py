@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from tunewright.exceptions import SpaceError, nearest_hint
@@ -65,6 +65,21 @@ _OF_DOMAINS: Final = frozenset({"type", "low", "high", "values", "value"})
 _FLAGS: Final = ("log", "reverse_log", "integer")
 
 
+def plain_entry(value: object) -> Domain | ConfigValue:
+    """Return a list of values as a `Categorical`, and another value as a constant.
+
+    Raises
+    ------
+    SpaceError
+        The list has fewer than two values or one twice, or a value is no text, int, float or bool.
+    """
+    return (
+        Categorical(cast("Sequence[ConfigValue]", value))
+        if isinstance(value, list | tuple)
+        else as_config_value(value)
+    )
+
+
 def domain_from_json(spec: object) -> Domain | ConfigValue:
     """Build a domain from its description, or a constant from its value.
 
@@ -72,7 +87,7 @@ def domain_from_json(spec: object) -> Domain | ConfigValue:
     ----------
     spec
         A mapping with the key ``type`` (float, integer, categorical, ordinal, finite_range or constant) and the
-        arguments of that type by name; or a plain value, which is a constant. The words of other libraries are
+        arguments of that type by name; or a list of choices; or a plain value, which is a constant. The words of other libraries are
         understood: ``int``, ``choice``, ``loguniform``, and ``min`` and ``max`` for ``low`` and ``high``.
 
     Raises
@@ -81,7 +96,7 @@ def domain_from_json(spec: object) -> Domain | ConfigValue:
         If the type or a key is unknown or missing, or an argument is wrong.
     """
     if not isinstance(spec, Mapping):
-        return as_config_value(spec)
+        return plain_entry(spec)
     arguments: dict[str, Any] = {}
     for given, value in cast("Mapping[str, Any]", spec).items():
         key = _KEY_ALIASES.get(given, given)
