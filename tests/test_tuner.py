@@ -15,7 +15,7 @@ from tunewright.backends.simulated import SimulatedBackend, SimulatedConfig
 from tunewright.events import EndEvent, Event, Header, SessionEvent
 from tunewright.exceptions import ExperimentFailedError, JournalError
 from tunewright.history import History
-from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler, StoppingCriterion
+from tunewright.interfaces import Backend, Callback, CheckpointPolicy, Scheduler, Searcher, StoppingCriterion
 from tunewright.journal import FileJournal, Journal, MemoryJournal, canonical_hash
 from tunewright.metric import Goal, Metric
 from tunewright.schedulers.asha import ASHA, ASHASettings
@@ -34,6 +34,7 @@ from tunewright.trial import (
     Reported,
     Result,
     Run,
+    Suggestion,
     TrialStatus,
     Verdict,
 )
@@ -94,6 +95,24 @@ def sessions(journal: Journal) -> list[str]:
     return [
         str(event.outcome or event.event) for event in journal.events() if isinstance(event, SessionEvent)
     ]
+
+
+class CountingSearcher(Searcher):
+    """Notes how many trials had begun each time that it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self._searcher = RandomSearcher(SPACE, seed=0)
+
+    def suggest(self, history: History, *, until: int | None = None) -> Suggestion | None:
+        self.asked.append(history.n_trials)
+        return self._searcher.suggest(history, until=until)
+
+
+def test_a_method_is_not_asked_for_trials_that_may_not_begin() -> None:
+    searcher = CountingSearcher()
+    history = tune(FIFO(searcher), simulated(), MaxTrialsStarted(6))
+    assert (history.n_trials, searcher.asked) == (6, list(range(6)))
 
 
 def test_ten_trials_means_ten_and_all_come_to_their_end() -> None:

@@ -115,7 +115,7 @@ class Scheduler(ABC):
         """Propose the next run for a free worker; None: nothing to run until the next event.
 
         :meth:`on_trial_start` follows if the proposal is carried out; a stopping criterion may refuse it. With the same
-        history the answer is the same.
+        history the answer is the same. The Tuner does not ask if no new trial may start and no trial is :meth:`resumable`.
         """
 
     @abstractmethod

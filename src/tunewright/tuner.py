@@ -252,7 +252,7 @@ class Tuner:
             before = perf_counter()
             may_start = decision is not StopDecision.NO_NEW_TRIALS
             suggestion = self._ledger.next_requested(may_start=may_start)
-            if suggestion is None:
+            if suggestion is None and (may_start or self._scheduler.resumable(self._history)):
                 suggestion = self._scheduler.suggest(self._history)
             suggest_time = perf_counter() - before
             self._backend.clock.charge(suggest_time)

@@ -151,10 +151,12 @@ class SchedulerSimulator:
         return True
 
     def _begin(self) -> bool:
-        suggestion = self._asked_twice(self._requested) or self._asked_twice(self._suggested)
+        suggestion = self._asked_twice(self._requested)
+        if suggestion is None and (self._may_start or self.scheduler.resumable(self.history)):
+            suggestion = self._asked_twice(self._suggested)
         if suggestion is None:
             return False
-        if isinstance(suggestion, Start) and self.history.n_trials >= self._n_trials:
+        if isinstance(suggestion, Start) and not self._may_start:
             return False
         self._check_legal(suggestion)
         run = self._ledger.begin(suggestion, self._now)
@@ -162,8 +164,12 @@ class SchedulerSimulator:
         self._scripts[run.trial_id] = _Script(run, 0 if forgets else run.resume_from)
         return True
 
+    @property
+    def _may_start(self) -> bool:
+        return self.history.n_trials < self._n_trials
+
     def _requested(self) -> Start | Resume | None:
-        return self._ledger.next_requested(may_start=self.history.n_trials < self._n_trials)
+        return self._ledger.next_requested(may_start=self._may_start)
 
     def _suggested(self) -> Start | Resume | None:
         return self.scheduler.suggest(self.history)
