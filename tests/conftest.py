@@ -60,6 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Leave modules and collected tests, some million objects, out of every later search for garbage."""
     gc.freeze()
+    gc.set_threshold(50_000, 10, 10)  # seldom: tests make many objects, and few of them are garbage in cycles
     gc.enable()
 
 
