@@ -6,12 +6,13 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from scipy.optimize import rosen
 
-from tunewright.models.arrays import from_scipy
+from tunewright.models.arrays import from_scipy, with_column
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 ONE_PLACE = Path("tunewright", "models", "arrays.py")
@@ -21,6 +22,15 @@ def test_it_gives_what_scipy_has() -> None:
     assert from_scipy("optimize", "rosen") is rosen
     assert from_scipy("spatial", "cKDTree")(np.zeros((1, 2))).n == 1
     assert from_scipy("special", "gammaln")(3.0) == pytest.approx(np.log(2.0))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", [(3, 2), (0, 2), (3, 0)])
+def test_a_column_is_added_as_by_padding(shape: tuple[int, int], order: Literal["C", "F"]) -> None:
+    a = np.array(np.random.default_rng(0).random(shape), order=order)
+    wider, padded = with_column(a, 2.5), np.pad(a, ((0, 0), (0, 1)), constant_values=2.5)
+    assert np.array_equal(wider, padded)
+    assert wider.flags.fnc is padded.flags.fnc
 
 
 def test_no_other_module_loads_scipy_late() -> None:

@@ -19,7 +19,7 @@ from bisect import bisect_right
 import numpy as np
 from numpy.typing import NDArray
 
-from tunewright.models.arrays import Array, Indices
+from tunewright.models.arrays import Array, Indices, with_column
 
 
 def pareto_mask(losses: Array) -> NDArray[np.bool_]:
@@ -273,6 +273,6 @@ def non_dominated_boxes(front: Array, reference: Array) -> tuple[Array, Array]:
     for place in range(len(edges) - 1):
         if edges[place] < edges[place + 1]:
             lower, upper = non_dominated_boxes(kept[:place, :-1], reference[:-1])
-            lowers.append(np.pad(lower, ((0, 0), (0, 1)), constant_values=edges[place]))
-            uppers.append(np.pad(upper, ((0, 0), (0, 1)), constant_values=edges[place + 1]))
+            lowers.append(with_column(lower, edges[place]))
+            uppers.append(with_column(upper, edges[place + 1]))
     return np.concatenate(lowers), np.concatenate(uppers)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, with_column
 
 Pullback: TypeAlias = Callable[[Array, Array], Array]
 """dF/dmeans (m, s) and dF/ddeviations (m,) -> dF/dpoints (m, d)."""
@@ -89,7 +89,7 @@ class AtResource(Surrogate):
         return self._joint.samples(self._with_resource(a), normal)
 
     def _with_resource(self, a: Array) -> Array:
-        return np.pad(a, ((0, 0), (0, 1)), constant_values=self._resource)
+        return with_column(a, self._resource)
 
 
 @final

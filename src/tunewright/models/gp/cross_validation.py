@@ -8,7 +8,7 @@ from typing import cast, final
 import numpy as np
 from typing_extensions import override
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, with_column
 from tunewright.models.gp.kernels import CrossPullback, GramPullback, Kernel, Matern52, Prior
 
 
@@ -102,9 +102,7 @@ class CrossValidation(Kernel):
             on_folds = weights * share
             by_scale, by_fold_x = fold_pullback(on_folds)
             by_ratio = float(cast("float", np.vdot(on_folds, alike)))
-            return np.concatenate([by_theta, [by_ratio], by_scale]), np.pad(
-                by_x + by_fold_x, ((0, 0), (0, 1))
-            )
+            return np.concatenate([by_theta, [by_ratio], by_scale]), with_column(by_x + by_fold_x, 0.0)
 
         return main + share * alike, pullback
 
@@ -115,7 +113,7 @@ class CrossValidation(Kernel):
         share = np.exp(theta[-2]) / np.maximum(a[:, -1:], b[:, -1])
 
         def pullback(weights: Array) -> Array:
-            return np.pad(main_pullback(weights) + fold_pullback(weights * share), ((0, 0), (0, 1)))
+            return with_column(main_pullback(weights) + fold_pullback(weights * share), 0.0)
 
         return main + share * alike, pullback
 

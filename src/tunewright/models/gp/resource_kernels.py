@@ -9,7 +9,7 @@ from typing import cast, final
 import numpy as np
 from typing_extensions import override
 
-from tunewright.models.arrays import Array
+from tunewright.models.arrays import Array, with_column
 from tunewright.models.gp.kernels import CrossPullback, GramPullback, Kernel, Prior, matern52
 
 
@@ -148,7 +148,7 @@ class ResourceProduct(Kernel):
         of_resources, _ = self._resources.cross(theta[-1:], at, b[:, -1:])
 
         def pullback(weights: Array) -> Array:
-            return np.pad(inner_pullback(weights * of_resources), ((0, 0), (0, 1)))
+            return with_column(inner_pullback(weights * of_resources), 0.0)
 
         return of_configs * of_resources, pullback
 
@@ -222,7 +222,7 @@ class ExponentialDecay(Kernel):
                 for one, two in zip(single_by, double_by, strict=True)
             )
             height = 2.0 * gamma**2 * float(np.vdot(weights, double))
-            return np.concatenate([by_theta, [shape, rate, height]]), np.pad(by_x, ((0, 0), (0, 1)))
+            return np.concatenate([by_theta, [shape, rate, height]]), with_column(by_x, 0.0)
 
         return covariances, pullback
 
@@ -236,7 +236,7 @@ class ExponentialDecay(Kernel):
         share = 1.0 - delta * (of_a[:, np.newaxis] + of_b) + delta**2 * double
 
         def pullback(weights: Array) -> Array:
-            return np.pad(inner_pullback(weights * share), ((0, 0), (0, 1)))
+            return with_column(inner_pullback(weights * share), 0.0)
 
         return of_configs * share + gamma**2 * double, pullback
 
