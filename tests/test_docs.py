@@ -27,16 +27,10 @@ PATH = re.compile(r"(?<![\w/.-])((?:scripts|benchmarking|examples|perf|docs|test
 MAX_WORDS = {"cell": 25, "sentence": 30}
 WORDY = {
     "docs/cli.md",
-    "docs/coming_from/syne_tune.md",
     "docs/emulator.md",
-    "docs/faq.md",
-    "docs/integrations.md",
     "docs/own_backend.md",
     "docs/remote.md",
     "docs/sagemaker.md",
-    "docs/simulation.md",
-    "docs/tables.md",
-    "docs/trackers.md",
 }
 """Pages with longer sentences or table cells. A page that has none leaves the set."""
 
