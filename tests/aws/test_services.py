@@ -11,7 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.utils import utcnow
@@ -20,6 +22,7 @@ from moto.sts.models import AssumedRole
 from tunewright.aws import (
     AwsSession,
     ServiceError,
+    StoredObject,
     default_bucket,
     ensure_bucket,
     find_role,
@@ -376,3 +379,48 @@ def test_objects_of_a_missing_bucket_are_an_error(session: AwsSession) -> None:
     assert caught.value.code == "NoSuchBucket"
     with pytest.raises(ServiceError):
         objects.get("a")
+
+
+def test_listings_are_read_as_botocore_reads_them(session: AwsSession) -> None:
+    plain = boto3.client("s3", region_name=REGION)
+    plain.create_bucket(Bucket="listings", CreateBucketConfiguration={"LocationConstraint": REGION})
+    names = ["a b", "a+b&c", "<é>/ü%20", '"quoted"', *(f"many/{number:04d}" for number in range(1001))]
+    for name in names:
+        plain.put_object(Bucket="listings", Key=f"top/{name}", Body=name.encode())
+    pages = plain.get_paginator("list_objects_v2").paginate(Bucket="listings", Prefix="top/")
+    wanted = [
+        StoredObject(
+            key=entry["Key"].removeprefix("top/"),
+            size=entry["Size"],
+            etag=entry["ETag"].strip('"'),
+            modified=entry["LastModified"].timestamp(),
+        )
+        for page in pages
+        for entry in page["Contents"]
+    ]
+    objects = session.objects("listings", "top")
+    assert list(objects.list()) == wanted
+    assert {stored.key for stored in wanted} == set(names)
+    assert [stored.key for stored in objects.list("a")] == ["a b", "a+b&c"]
+    assert list(objects.list("nothing")) == []
+    assert not objects.exists("many")
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        pytest.param(["<ListBucketResult><Contents><Key>top/a</Key>"], id="incomplete"),
+        pytest.param(["<Error><Code>InternalError</Code></Error>"], id="error"),
+    ],
+)
+def test_a_listing_that_is_none_is_requested_again(session: AwsSession, bodies: list[str]) -> None:
+    whole = "<ListBucketResult><Contents><Key>top/a</Key><Size>1</Size></Contents></ListBucketResult>"
+    answers = [*bodies, whole]
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        raw = SimpleNamespace(stream=lambda **_: iter([answers.pop(0).encode()]))
+        return AWSResponse(request.url, 200, {}, raw)
+
+    session.client("s3").meta.events.register_first("before-send.s3.ListObjectsV2", answer)
+    assert [stored.key for stored in session.objects("listings", "top").list()] == ["a"]
+    assert not answers

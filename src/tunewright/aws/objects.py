@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, final
+from xml.etree import ElementTree
 
 from tunewright.aws import boto
 
 _PAGE: Final = 1000
 _THREADS: Final = 8
+_EPOCH: Final = "1970-01-01T00:00:00Z"
+"""Time of an entry without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +174,46 @@ class S3Objects:
     def put_files(self, files: Iterable[tuple[str, Path]]) -> None:
         """Upload files in parallel; the first failure is raised after all are done."""
         in_parallel(lambda pair: self.put_file(*pair), files)
+
+
+def read_listings_quickly(client: Any) -> None:
+    """Let a boto3 client of S3 read the entries of its listings by :mod:`xml.etree` instead of botocore's parser.
+
+    For 1,000 entries botocore takes three times the CPU time. A tuner of 10,000 workers reads ten thousand entries a second.
+    """
+    client.meta.events.register_first("before-parse.s3.*", _take_entries)
+
+
+def _take_entries(
+    *,
+    operation_model: Any,
+    response_dict: dict[str, Any],
+    customized_response_dict: dict[str, Any],
+    **_: Any,
+) -> None:
+    """Move the entries of a whole listing from the text to the answer; leave all other answers to botocore."""
+    if operation_model.name != "ListObjectsV2" or response_dict["status_code"] != 200:
+        return
+    try:
+        root = ElementTree.fromstring(response_dict["body"])  # noqa: S314 - of S3, as botocore reads it
+        space = root.tag.removesuffix("ListBucketResult")
+        entries = [_entry(element, space) for element in root.findall(f"{space}Contents")]
+    except (ElementTree.ParseError, ValueError):  # incomplete or unusual: botocore judges it
+        return
+    if space != root.tag and entries:
+        customized_response_dict["Contents"] = entries
+        root[:] = [element for element in root if element.tag != f"{space}Contents"]
+        response_dict["body"] = ElementTree.tostring(root)
+
+
+def _entry(element: ElementTree.Element, space: str) -> dict[str, Any]:
+    """One entry as botocore's parser returns it, without its owner and storage class."""
+    return {
+        "Key": element.findtext(f"{space}Key", ""),
+        "Size": int(element.findtext(f"{space}Size", "0")),
+        "ETag": element.findtext(f"{space}ETag", ""),
+        "LastModified": datetime.fromisoformat(element.findtext(f"{space}LastModified", _EPOCH)),
+    }
 
 
 def _stored(entry: Mapping[str, Any], skip: int) -> StoredObject:

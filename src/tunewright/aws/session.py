@@ -13,7 +13,7 @@ from typing import Any, Final, final
 from tunewright.aws import boto
 from tunewright.aws.embedded import EmbeddedEndpoint, announced_speed, restart_if_dead, start_or_join
 from tunewright.aws.endpoint import Endpoint, EndpointKind
-from tunewright.aws.objects import S3Objects
+from tunewright.aws.objects import S3Objects, read_listings_quickly
 from tunewright.exceptions import BackendError
 from tunewright.runner.contract import BucketTerms, apply_terms
 
@@ -325,6 +325,7 @@ class AwsSession:
         client.meta.events.register("response-received", self._learn)
         if service == "s3":
             apply_terms(client, self.terms_of)
+            read_listings_quickly(client)
         return client
 
     def _count(self, event_name: str, **_: Any) -> None:

@@ -32,6 +32,8 @@ class EventQueue:
         self._events: deque[BackendEvent] = deque()
         self._changes: deque[PhaseChange] = deque()
         """Phases, which wait for other events, or for the end of the wait."""
+        self._moving: list[TrackedRun] = []
+        """The runs that were not quiet, or had messages, when :meth:`read` began; only these can be overdue or end."""
 
     @property
     def runs(self) -> Collection[TrackedRun]:
@@ -75,14 +77,17 @@ class EventQueue:
 
     def read(self) -> None:
         """Turn the messages that were listed into events."""
-        for run in self._moving():
+        found = [self._runs.get(trial_id) for trial_id, _ in self._inbox.news]
+        with_news = {run for run in found if run is not None}
+        self._moving = [run for run in self._runs.values() if not run.is_quiet or run in with_news]
+        for run in self._under_way():
             if self._has_news(run):
                 self._take(run, over_gaps=False)
             self._changes.extend(run.take_changes())
 
     def overdue(self) -> list[TrackedRun]:
         """Runs of which messages are missing that should have come by now."""
-        return [run for run in self._moving() if self._is_due(run) or self._has_gap(run)]
+        return [run for run in self._under_way() if self._is_due(run) or self._has_gap(run)]
 
     def search(self, runs: Sequence[TrackedRun]) -> None:
         """Search for missing messages of runs, by one thorough listing.
@@ -101,14 +106,11 @@ class EventQueue:
 
     def ending(self) -> list[TrackedRun]:
         """Runs that end, or have ended, and of which no message is missing."""
-        return [run for run in self._runs.values() if not run.is_quiet and self._is_ending(run)]
+        return [run for run in self._moving if not run.is_quiet and self._is_ending(run)]
 
-    def _moving(self) -> list[TrackedRun]:
-        """The runs that have or had a job or a worker, without those that are quiet and have no messages."""
-        found = [self._runs.get(trial_id) for trial_id, _ in self._inbox.news]
-        with_news = {run for run in found if run is not None}
-        moving = (run for run in self._runs.values() if not run.is_quiet or run in with_news)
-        return [run for run in moving if run.is_under_way]
+    def _under_way(self) -> list[TrackedRun]:
+        """The moving runs that have or had a job or a worker."""
+        return [run for run in self._moving if run.is_under_way]
 
     def _is_ending(self, run: TrackedRun) -> bool:
         if run.phase in _DECIDED:

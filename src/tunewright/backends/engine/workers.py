@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import Final, TypeVar, final
+from typing import Final, final
 
 from typing_extensions import override
 
@@ -25,8 +25,6 @@ TASK_PERIOD: Final = 10.0
 """Service seconds between two listings of tasks and leases."""
 _LISTINGS_PER_LEASE: Final = 5
 _THREADS: Final = 16
-
-_T = TypeVar("_T")
 
 
 @final
@@ -66,6 +64,7 @@ class WorkerDispatcher(Dispatcher):
         self._tasks_at = self._messages_at = 0.0
         self._is_closing = False
         self._ahead = ahead
+        self._pool = ThreadPoolExecutor(_THREADS)
         self.capacity = context.settings.n_workers + ahead
         self.n_instances = plan.instances
 
@@ -112,14 +111,15 @@ class WorkerDispatcher(Dispatcher):
         queued = [run for run in moving if run.is_queued]
         if queued:
             with self._context.suppress_transient():
-                _in_parallel(self._post, queued)
+                self._in_parallel(self._post, queued)
         for run in moving:
             self._send_request(run)
         now = time.monotonic()
         if runs and (lost or now >= self._tasks_at):
             self._tasks_at = now + self._task_period
             with self._context.suppress_transient():
-                self._look(runs, lost)
+                if self._look(runs, lost):
+                    self._messages_at = now  # a run that ended since the last listing has its end message by now
         if runs and now >= self._messages_at:
             period, least = self._context.channel.worker_period, self._context.time.min_interval / 2
             # storage takes thousands of requests a second, so that half of the least interval is enough between two
@@ -169,7 +169,7 @@ class WorkerDispatcher(Dispatcher):
     @override
     def release(self, runs: Sequence[TrackedRun]) -> None:
         self._fleet.drain_all()
-        _in_parallel(self._request, runs)
+        self._in_parallel(self._request, runs)
 
     @override
     def open_jobs(self, runs: Collection[TrackedRun]) -> list[str]:
@@ -227,13 +227,18 @@ class WorkerDispatcher(Dispatcher):
         if version is None or self._board.revoke(run.name.key, version):
             run.lose()
 
-    def _look(self, runs: Iterable[TrackedRun], lost_jobs: Set[str]) -> None:
-        """Note the runs that no worker has any more, and take runs away from workers that are lost."""
+    def _look(self, runs: Iterable[TrackedRun], lost_jobs: Set[str]) -> bool:
+        """Note the runs that no worker has any more, and take runs away from workers that are lost; return whether there are any."""
         self._listing = self._board.list_tasks()
         now = time.monotonic()
-        for run in runs:
-            if run.is_under_way and not run.has_ended and self._is_gone(run.name.key, now, lost_jobs):
-                run.lose()
+        gone = [
+            run
+            for run in runs
+            if run.is_under_way and not run.has_ended and self._is_gone(run.name.key, now, lost_jobs)
+        ]
+        for run in gone:
+            run.lose()
+        return bool(gone)
 
     def _is_gone(self, key: str, now: float, lost_jobs: Set[str]) -> bool:
         version = self._listing.leases.get(key)
@@ -249,10 +254,9 @@ class WorkerDispatcher(Dispatcher):
         self._context.notices.add_event(ServiceTrouble.INTERRUPTED, text, int(key.partition("-")[0]))
         return True
 
-
-def _in_parallel(work: Callable[[_T], None], items: Iterable[_T]) -> None:
-    """Do ``work`` for each item in a few threads; the first failure is raised after all were tried."""
-    waiting = list(items)
-    with ThreadPoolExecutor(min(_THREADS, len(waiting)) or 1) as pool:
-        for future in [pool.submit(work, item) for item in waiting]:
+    def _in_parallel(self, work: Callable[[TrackedRun], None], runs: Iterable[TrackedRun]) -> None:
+        """Call ``work`` for each run in a few threads; the first failure is raised after all were tried."""
+        futures = [self._pool.submit(work, run) for run in runs]
+        wait(futures)
+        for future in futures:
             future.result()
