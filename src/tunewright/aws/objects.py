@@ -181,18 +181,15 @@ def read_listings_quickly(client: Any) -> None:
 
     For 1,000 entries botocore takes three times the CPU time. A tuner of 10,000 workers reads ten thousand entries a second.
     """
-    client.meta.events.register_first("before-parse.s3.*", _take_entries)
+    # with this wildcard the handler comes before botocore's own, which parse the whole text as well
+    client.meta.events.register_first("before-parse.*.ListObjectsV2", _take_entries)
 
 
 def _take_entries(
-    *,
-    operation_model: Any,
-    response_dict: dict[str, Any],
-    customized_response_dict: dict[str, Any],
-    **_: Any,
+    *, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
     """Move the entries of a whole listing from the text to the answer; leave all other answers to botocore."""
-    if operation_model.name != "ListObjectsV2" or response_dict["status_code"] != 200:
+    if response_dict["status_code"] != 200:
         return
     try:
         root = ElementTree.fromstring(response_dict["body"])  # noqa: S314 - of S3, as botocore reads it

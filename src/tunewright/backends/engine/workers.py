@@ -119,7 +119,9 @@ class WorkerDispatcher(Dispatcher):
             self._tasks_at = now + self._task_period
             with self._context.suppress_transient():
                 if self._look(runs, lost):
-                    self._messages_at = now  # a run that ended since the last listing has its end message by now
+                    self._messages_at = (
+                        now  # a run that ended since the last listing has its end message by now
+                    )
         if runs and now >= self._messages_at:
             period, least = self._context.channel.worker_period, self._context.time.min_interval / 2
             # storage takes thousands of requests a second, so that half of the least interval is enough between two
