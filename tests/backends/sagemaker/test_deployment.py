@@ -143,7 +143,7 @@ def test_the_docs_name_every_field_of_the_request(folder: Path) -> None:
         endpoint=resolve_endpoint("embedded"),
         until=1,
     )
-    page = (Path(__file__).parents[3] / "docs" / "sagemaker.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "sagemaker.md").read_text()
     table = page[page.index("## The request, field by field") :]
     named = {
         name for line in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(.*?)`", line)
