@@ -121,7 +121,8 @@ def main() -> None:
             "",
         ]
     parts += [HOW_TO_READ]
-    parts += ["## Goals\n", *goals(claims["goals"], judging, given.results)]
+    lines = goals(claims["goals"], judging, given.results)
+    parts += ["## Goals\n", states(lines), *folded("Goals with their states", lines)]
     parts += ["## Claims of six papers\n", ABOUT_CLAIMS]
     parts += claims_figure(claims["claims"], judging, figures / "comparison-claims.svg")
     parts += folded("Claims with their verdicts", claims_table(claims["claims"], judging))
@@ -407,6 +408,14 @@ def goals(goals: Sequence[Mapping[str, Any]], judging: Mapping[str, Summaries], 
 
 Row = tuple[str, str, str]
 MET, MISSED, OPEN = "**met**", "**missed**", "not decided"
+
+
+def states(lines: Sequence[str]) -> str:
+    """Number of lines of the goals' table in each state, as a sentence."""
+    counts = {state: sum(f"| {state}" in line for line in lines) for state in (MET, MISSED, OPEN)}
+    return (
+        "Lines of the table: " + ", ".join(f"{n} {state.strip('*')}" for state, n in counts.items()) + ".\n"
+    )
 
 
 def _so_far(ground: str, summaries: Summaries) -> str:
