@@ -144,4 +144,5 @@ def jobs_line(engine: str, config: FolderConfig, n_workers: int, place: str) -> 
         jobs += f" that take{'s' if n_workers == 1 else ''} run after run,"
     where = f"below {config.shared_folder}" if config.shared_folder else "in the experiment's folder"
     at = f" {place}" if place else ""
-    return f"Up to {n_workers} {jobs} at a time{at}; their files are {where}, which all nodes must see"
+    use = "use" if "://" in config.shared_folder else "see"
+    return f"Up to {n_workers} {jobs} at a time{at}; their files are {where}, which all nodes must {use}"

@@ -24,6 +24,8 @@ from tunewright.backends.ray.backend import make_channel
 from tunewright.backends.ray.client import RayClient, RayError, RayNode, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
 from tunewright.backends.ray.job_service import GONE, RayJobs, shortage
+from tunewright.backends.ray.logs import WholeLog, trial_output
+from tunewright.backends.ray.places import FolderPlace
 from tunewright.backends.ray.plugin import RayPlugin
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.cli import main
@@ -55,8 +57,8 @@ class Dashboard:
 
     Attributes
     ----------
-    jobs
-        Records by name.
+    jobs, logs
+        Records, and outputs, by name.
     errors
         Status and text of the answers to the next requests of a kind, such as ``"POST"``.
     lost
@@ -69,6 +71,7 @@ class Dashboard:
         self.token = token
         self.version = "2.60.0"
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.logs: dict[str, str] = {}
         self.submitted: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.errors: dict[str, tuple[int, str]] = {}
@@ -126,7 +129,7 @@ class Dashboard:
         request.wfile.write(text.encode())
 
     def _carry_out(self, method: str, path: str, body: bytes) -> tuple[int, str]:
-        name = path.removeprefix("/api/jobs/").removesuffix("/stop")
+        name = path.removeprefix("/api/jobs/").removesuffix("/stop").removesuffix("/logs")
         if path == "/api/version":
             return 200, json.dumps({"version": "4", "ray_version": self.version, "session_name": "s"})
         if path == "/api/v0/nodes":
@@ -146,6 +149,8 @@ class Dashboard:
             return 200, json.dumps(list(self.jobs.values()))
         if name not in self.jobs:
             return 404, f"Job {name} does not exist"
+        if path.endswith("/logs"):
+            return 200, json.dumps({"logs": self.logs.get(name, "")})
         if method == "DELETE":
             del self.jobs[name]
         return 200, json.dumps(self.jobs.get(name))
@@ -189,7 +194,8 @@ def make_jobs(dashboard: Dashboard, tmp_path: Path, notices: Notices) -> Callabl
     def make(**settings: Any) -> RayJobs:
         config = RayConfig(**settings)
         channel = FolderChannel(tmp_path / "trials", order_template(BENCHMARK), python=sys.executable)
-        jobs = RayJobs(RayClient(dashboard.address, TOKEN), channel, config, "e-1", notices)
+        place = FolderPlace(channel)
+        jobs = RayJobs(RayClient(dashboard.address, TOKEN), place, config, "e-1", notices)
         jobs.prepare(1)
         return jobs
 
@@ -524,7 +530,8 @@ def test_tokens_are_found_where_ray_looks(tmp_path: Path, monkeypatch: pytest.Mo
         ({"mem": "much"}, "no size"),
         ({"resources": ("A100",)}, "NAME=NUMBER"),
         ({"resources": ("GPU=1",)}, "NAME=NUMBER"),
-        ({"shared_folder": "s3://bucket/trials"}, "needs a folder"),
+        ({"shared_folder": "gs://bucket/trials"}, "needs a folder"),
+        ({"shared_folder": "s3://bucket/trials", "silent_after": 30.0}, "silent_after"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], word: str) -> None:
@@ -587,6 +594,51 @@ def test_a_dry_run_shows_the_job_of_the_mode(
     assert address == "POST http://head:8265/api/jobs/"
     words = shlex.split(json.loads(body)["entrypoint"].rpartition("exec ")[2])
     assert words[2:4] == [program, f"/shared/{job}"]
+
+
+@pytest.mark.parametrize(("execution", "mode"), [("jobs", "sagemaker"), ("workers", "worker")])
+def test_a_dry_run_with_s3_names_objects_and_sends_no_credentials(
+    space: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    execution: str,
+    mode: str,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "private")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                *(*TUNE, "--space", space, "--max_num_trials", "1", "--execution", execution),
+                *("--shared_folder", "s3://bucket/ours/", "--dry_run", "1"),
+            ]
+        )
+    assert ended.value.code == 0
+    body = capsys.readouterr().out.partition("\n")[2]
+    assert "private" not in body
+    request = json.loads(body)
+    words = shlex.split(request["entrypoint"])
+    assert words[:2] == ["exec", "python3"]
+    assert mode in words
+    assert any(word.startswith("s3://bucket/ours/code/") for word in words)
+    variables = request["runtime_env"]["env_vars"]
+    assert variables["TUNEWRIGHT_S3"] == "s3://bucket/ours/far/"
+    assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+
+
+def test_the_output_of_a_trial_is_that_of_its_jobs_in_order(dashboard: Dashboard) -> None:
+    for key in ("1-0-10", "1-0-2", "1-1-0", "11-0-0"):
+        dashboard.add(f"tw-e-{key}", "SUCCEEDED")
+        dashboard.logs[f"tw-e-{key}"] = f"{key} "
+    client = RayClient(dashboard.address, TOKEN)
+    log = WholeLog(lambda: trial_output(client, "e", 1))
+    assert log.new_text() == "1-0-2 1-0-10 1-1-0 "
+    dashboard.logs["tw-e-1-1-0"] += "more"
+    assert log.new_text() == "more"
+    dashboard.token = "another"
+    with pytest.raises(BackendError, match="cannot be read"):
+        log.new_text()
 
 
 @pytest.mark.parametrize(

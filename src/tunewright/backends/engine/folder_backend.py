@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from tunewright.backends.engine.backend import Dispatcher, EngineBackend
 from tunewright.backends.engine.context import EngineContext, EngineSettings, Notices, ServiceTime
@@ -64,7 +64,90 @@ class FolderJob:
     """Whether an earlier session of the experiment may have submitted it."""
 
 
-class FolderJobs(ABC):
+class SignsOfLife(Protocol):
+    """Where jobs show that they live."""
+
+    def begun(self) -> dict[str, float]:
+        """The jobs that have begun in any session, by key, with seconds since 1970."""
+        ...
+
+    def heartbeat(self, key: str) -> str:
+        """A job's sign of life, different from the last one while it lives; empty before it has begun."""
+        ...
+
+
+class NamedJobs(ABC):
+    """Names, answers and signs of life of an experiment's jobs.
+
+    Parameters
+    ----------
+    signs
+        Where the jobs show that they live.
+    experiment
+        Unique name of the experiment.
+    """
+
+    def __init__(self, signs: SignsOfLife, experiment: str) -> None:
+        self._signs = signs
+        self._prefix = f"tw-{experiment}-"
+        self.unanswered: set[str] = set()
+        """Keys of submissions whose answer was lost."""
+        self.known: dict[str, float] = {}
+        """Jobs that the engine has shown or accepted, by key: seconds since 1970."""
+        self._pulses: dict[str, tuple[str, float]] = {}
+        """The newest sign of life of each running job, and the monotonic second at which it was first seen."""
+        self._silent: set[str] = set()
+        """Jobs without a sign of life, which were given up."""
+
+    @abstractmethod
+    def stop(self, key: str) -> None:
+        """As that of :class:`JobService`."""
+
+    def accepted(self, key: str) -> Submission:
+        """Note that the engine has a job; return the outcome of its submission."""
+        self.unanswered.discard(key)
+        self.known[key] = time.time()
+        return Submission(CreateOutcome.CREATED)
+
+    def full_name(self, key: str) -> str:
+        """``tw-{experiment}-{key}``, a job's name in the engine."""
+        return self._prefix + key
+
+    def key_of(self, name: str) -> str | None:
+        """The inverse of :meth:`full_name`; None for the name of a job that is not of this experiment."""
+        key = name.removeprefix(self._prefix)
+        return key if name.startswith(self._prefix) and JobName.parse(key) is not None else None
+
+    def pulse(self, key: str) -> tuple[str, float]:
+        """The newest sign of life of a job, empty before its first one, and the seconds for which it was seen unchanged."""
+        beat, now = self._signs.heartbeat(key), time.monotonic()
+        last, since = self._pulses.get(key, (beat, now))
+        self._pulses[key] = (beat, since if beat == last else now)
+        return beat, now - self._pulses[key][1]
+
+    def is_silent(self, key: str, silent_after: float, never_began: float) -> bool:
+        """Return whether a job that the engine calls running shows no life; it is stopped then, and stays given up.
+
+        Parameters
+        ----------
+        key
+            Of the job.
+        silent_after
+            Seconds after its last sign of life.
+        never_began
+            Seconds without any sign of life.
+        """
+        if key in self._silent:
+            return True
+        beat, seconds = self.pulse(key)
+        if seconds <= (silent_after if beat else never_began):
+            return False
+        self.stop(key)
+        self._silent.add(key)
+        return True
+
+
+class FolderJobs(NamedJobs):
     """Jobs of an engine that runs commands on machines that see the tuner's folder.
 
     It implements methods of :class:`JobService`; the jobs of an engine inherit from both, and are left with :meth:`submit`, ``list_jobs`` and ``stop``. If a job is submitted twice, the second command ends at once, as the
@@ -79,20 +162,8 @@ class FolderJobs(ABC):
     """
 
     def __init__(self, channel: FolderChannel, experiment: str) -> None:
+        super().__init__(channel, experiment)
         self._channel = channel
-        self._prefix = f"tw-{experiment}-"
-        self.unanswered: set[str] = set()
-        """Keys of submissions whose answer was lost."""
-        self.known: dict[str, float] = {}
-        """Jobs that the engine has shown or accepted, by key: seconds since 1970."""
-        self._pulses: dict[str, tuple[str, float]] = {}
-        """The newest sign of life of each running job, and the monotonic second at which it was first seen."""
-        self._silent: set[str] = set()
-        """Jobs without a sign of life, which were given up."""
-
-    @abstractmethod
-    def stop(self, key: str) -> None:
-        """As that of :class:`JobService`."""
 
     @abstractmethod
     def submit(self, job: FolderJob) -> Submission:
@@ -131,49 +202,6 @@ class FolderJobs(ABC):
             reason=f"the job {name} failed before its trial began{self.log_end(key)}",
             remedy=f"see {self._channel.job_folder(key) / JOB_LOG}",
         )
-
-    def accepted(self, key: str) -> Submission:
-        """Note that the engine has a job; return the outcome of its submission."""
-        self.unanswered.discard(key)
-        self.known[key] = time.time()
-        return Submission(CreateOutcome.CREATED)
-
-    def full_name(self, key: str) -> str:
-        """``tw-{experiment}-{key}``, a job's name in the engine."""
-        return self._prefix + key
-
-    def key_of(self, name: str) -> str | None:
-        """The inverse of :meth:`full_name`; None for the name of a job that is not of this experiment."""
-        key = name.removeprefix(self._prefix)
-        return key if name.startswith(self._prefix) and JobName.parse(key) is not None else None
-
-    def pulse(self, key: str) -> tuple[str, float]:
-        """The newest sign of life of a job, empty before its first one, and the seconds for which it was seen unchanged."""
-        beat, now = self._channel.heartbeat(key), time.monotonic()
-        last, since = self._pulses.get(key, (beat, now))
-        self._pulses[key] = (beat, since if beat == last else now)
-        return beat, now - self._pulses[key][1]
-
-    def is_silent(self, key: str, silent_after: float, never_began: float) -> bool:
-        """Return whether a job that the engine calls running shows no life; it is stopped then, and stays given up.
-
-        Parameters
-        ----------
-        key
-            Of the job.
-        silent_after
-            Seconds after its last sign of life.
-        never_began
-            Seconds without any sign of life.
-        """
-        if key in self._silent:
-            return True
-        beat, seconds = self.pulse(key)
-        if seconds <= (silent_after if beat else never_began):
-            return False
-        self.stop(key)
-        self._silent.add(key)
-        return True
 
     def job_folders(self) -> dict[str, Path]:
         """The folders of all jobs that any session of the experiment has submitted, by key."""

@@ -18,6 +18,8 @@ from tunewright.types import Json
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _OWN_PYTHON: Final = ("pip", "uv", "conda", "image_uri", "container")
 """Keys of a runtime environment that bring a Python of their own."""
+_LEAST_SILENCE_IN_S3: Final = 60
+"""Jobs write a sign of life into S3 every 15 s."""
 ONE_NODE: Final = (
     "is not possible with --backend ray: Ray runs the command of a job on one node. Let the script spread over nodes with Ray Train "
     "(ray.init(), then a trainer with ScalingConfig), which takes resources beside those of the job"
@@ -43,6 +45,8 @@ class RayConfig(FolderConfig):
         {"nodes_per_trial": ONE_NODE, "tasks_per_node": ONE_NODE}
     )
 
+    shared_folder: str = field(default="", metadata={"metavar": "DIR"})
+    """Folder that all nodes see, or s3://BUCKET/PREFIX, for the files of trials (default: the experiment's folder)."""
     address: str = field(default="", metadata={"metavar": "URL"})
     """Address of the cluster's dashboard (default: $RAY_API_SERVER_ADDRESS, $RAY_ADDRESS, or http://127.0.0.1:8265)."""
     cpus_per_trial: float = 1.0
@@ -75,9 +79,10 @@ class RayConfig(FolderConfig):
     """New jobs of a trial after lost nodes, restarts of the head and jobs that got no resources, before it has failed."""
 
     def __post_init__(self) -> None:
-        FolderConfig.__post_init__(self)  # super() does not work in a class with slots
+        if not self.is_in_s3:
+            FolderConfig.__post_init__(self)  # super() does not work in a class with slots
         check_at_least(self, 0.1, "list_seconds")
-        check_at_least(self, 15, "silent_after")
+        check_at_least(self, _LEAST_SILENCE_IN_S3 if self.is_in_s3 else 15, "silent_after")
         names = (
             "idle_after",
             "cpus_per_trial",
@@ -92,6 +97,11 @@ class RayConfig(FolderConfig):
                 f"num_gpus_per_trial={self.num_gpus_per_trial:g}: above one, Ray shares no GPU; take a whole number"
             )
         self.needs()
+
+    @property
+    def is_in_s3(self) -> bool:
+        """Whether the files of trials are in S3."""
+        return self.shared_folder.startswith("s3://")
 
     def needs(self) -> dict[str, float]:
         """Resources of a trial by Ray's names, ``memory`` in bytes; those that are not 0.

@@ -5,16 +5,19 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
+from tunewright.aws import ServiceError
 from tunewright.backends.engine.node_check import LATE_SECONDS, PROGRAM, file_system, node_facts
 from tunewright.backends.plugin import Finding
 from tunewright.backends.ray.client import RayClient, RayError, RayJob, RayNode, essence
 from tunewright.backends.ray.config import RayConfig
 from tunewright.backends.ray.job_service import job_request, remedy_of, shortage
+from tunewright.backends.ray.places import Entry, FolderPlace, seen_command
+from tunewright.backends.ray.s3_place import open_s3, s3_objects
 from tunewright.exceptions import BackendError
 from tunewright.formatting import plural
 from tunewright.runner.folder_job import HEARTBEAT
@@ -38,12 +41,49 @@ def examine(config: RayConfig, client: RayClient, folder: Path) -> Iterator[Find
     folder
         Where files of trials would be, seen by all nodes.
     """
+    if (yield from _cluster(config, client)):
+        yield from _folder(config, client, folder)
+
+
+def examine_s3(config: RayConfig, client: RayClient, name: str) -> Iterator[Finding]:
+    """Look at dashboard, token, nodes, and the bucket as this machine sees it.
+
+    Parameters
+    ----------
+    config
+        Its ``shared_folder`` is an address in S3.
+    client
+        Of the cluster.
+    name
+        Of an object that is written and deleted.
+    """
+    if not (yield from _cluster(config, client)):
+        return
+    session = open_s3()
+    objects = s3_objects(config, name, session)
+    try:
+        objects.put("doctor", b"seen")
+        is_seen = objects.get("doctor") == b"seen"
+        objects.delete(["doctor"])
+        found = f"this machine writes, reads and deletes objects below {config.shared_folder}"
+        yield Finding(what="S3", found=found if is_seen else "an object was not the one that was written")
+    except ServiceError as error:
+        remedy = (
+            error.remedy or "a bucket that exists, and rights to read, write, list and delete its objects"
+        )
+        yield Finding(what="S3", found=f"{config.shared_folder}: {error}", remedy=remedy)
+    finally:
+        session.close()
+
+
+def _cluster(config: RayConfig, client: RayClient) -> Generator[Finding, None, bool]:
+    """Dashboard, token and nodes; return whether there is a cluster."""
     try:
         yield Finding(what="dashboard", found=f"Ray {client.check()} at {client.address}")
         nodes = client.nodes()
     except (BackendError, RayError) as error:
         yield Finding(what="dashboard", found=f"{client.address} cannot be used", remedy=str(error))
-        return
+        return False
     sent = (
         "sent with each request"
         if client.has_token
@@ -51,6 +91,11 @@ def examine(config: RayConfig, client: RayClient, folder: Path) -> Iterator[Find
     )
     yield Finding(what="token", found=sent)
     yield _nodes(config, nodes)
+    return True
+
+
+def _folder(config: RayConfig, client: RayClient, folder: Path) -> Iterator[Finding]:
+    """The shared folder, and a job of a second."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / HEARTBEAT).touch()
@@ -91,7 +136,8 @@ class _Job:
         """Submit it, wait for its end, and say what it saw."""
         name = f"tw-doctor-{secrets.token_hex(4)}"
         command = [self.config.interpreter(sys.executable), "-c", PROGRAM, str(self.folder)]
-        request = job_request(self.config, self.config.environment(), name, self.folder, command)
+        entry = Entry(command=seen_command(self.folder, command))
+        request = job_request(self.config, self.config.environment(), name, entry)
         began = time.monotonic()
         try:
             self.client.submit(request)
@@ -124,7 +170,11 @@ class _Job:
             )
             return
         if job.status != "SUCCEEDED":
-            yield Finding(what="job", found=f"it ended as {job.status}: {job.message}", remedy=remedy_of(job))
+            yield Finding(
+                what="job",
+                found=f"it ended as {job.status}: {job.message}",
+                remedy=remedy_of(job, FolderPlace.unseen_remedy),
+            )
             return
         deadline = time.monotonic() + LATE_SECONDS
         while (facts := node_facts(self.folder)) is None and time.monotonic() < deadline:

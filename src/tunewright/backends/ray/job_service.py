@@ -1,18 +1,16 @@
-"""RayJobs: the jobs of one experiment on a Ray cluster, with a shared folder."""
+"""RayJobs: the jobs of one experiment on a Ray cluster."""
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Final, final
 
 from typing_extensions import override
 
 from tunewright.backends.engine import Notices
-from tunewright.backends.engine.folder_backend import FolderJob, FolderJobs
-from tunewright.backends.engine.folder_channel import FolderChannel, FolderOrder
+from tunewright.backends.engine.folder_backend import NamedJobs
+from tunewright.backends.engine.folder_channel import FolderOrder
 from tunewright.backends.engine.job_service import (
     CreateOutcome,
     Failure,
@@ -25,8 +23,8 @@ from tunewright.backends.engine.job_service import (
 )
 from tunewright.backends.ray.client import RayClient, RayError, RayJob, RayNode, essence
 from tunewright.backends.ray.config import RayConfig
+from tunewright.backends.ray.places import UNSEEN_EXIT, Entry, Place
 from tunewright.exceptions import BackendError
-from tunewright.runner.folder_job import HEARTBEAT
 from tunewright.types import Json
 
 GONE: Final = "GONE"
@@ -51,12 +49,8 @@ _LOST: Final = {
     "STOPPED": "was stopped, though not by this tuner",
     _DIED: "lost its node or its process",
 }
-_UNSEEN_EXIT: Final = 66
-"""Exit code of a job that does not see the shared folder (EX_NOINPUT)."""
 _NO_PYTHON_EXITS: Final = frozenset({126, 127})
 """A shell's exit codes of a program that cannot be run, or is not there."""
-_SIGNS_SECONDS: Final = 15.0
-"""A runner changes its heartbeat three times in so long."""
 _NEVER_BEGAN_SECONDS: Final = 600.0
 """A running job without any sign of life is replaced after so long; runtime environments are made before."""
 _PENDING_SECONDS: Final = 30.0
@@ -71,7 +65,7 @@ _LOG_END: Final = 1000
 
 
 @final
-class RayJobs(FolderJobs, JobService[FolderOrder]):
+class RayJobs(NamedJobs, JobService[FolderOrder]):
     """Jobs by Ray's Jobs API.
 
     A job's ``submission_id`` has the key; Ray refuses a second job of one name.
@@ -80,8 +74,8 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
     ----------
     client
         Of the cluster.
-    channel
-        The shared folder.
+    place
+        Where jobs find their work.
     config
         Resources of each job.
     experiment
@@ -96,9 +90,10 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
     """
 
     def __init__(
-        self, client: RayClient, channel: FolderChannel, config: RayConfig, experiment: str, notices: Notices
+        self, client: RayClient, place: Place, config: RayConfig, experiment: str, notices: Notices
     ) -> None:
-        super().__init__(channel, experiment)
+        super().__init__(place, experiment)
+        self._place = place
         self._client = client
         self._config = config
         self._notices = notices
@@ -109,23 +104,26 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
 
     @override
     def prepare(self, n_instances: int) -> None:
+        del n_instances
         self._client.check()
-        super().prepare(n_instances)
+        self._place.prepare()
 
     @override
-    def submit(self, job: FolderJob) -> Submission:
-        request = job_request(self._config, self._environment, job.name, job.folder, job.command)
+    def create(self, order: FolderOrder) -> Submission:
+        key, name = order.key, self.full_name(order.key)
+        entry = self._place.put(order, name)
+        request = job_request(self._config, self._environment, name, entry)
         try:
             self._client.submit(request)
         except RayError as error:
             if "already exists" in error.reason:
-                if not job.may_exist and job.key not in self.unanswered:
-                    raise BackendError(name_taken(job.name)) from error
-                return self.accepted(job.key)
+                if not order.is_attached and key not in self.unanswered:
+                    raise BackendError(name_taken(name)) from error
+                return self.accepted(key)
             if error.is_lost:
-                self.unanswered.add(job.key)
+                self.unanswered.add(key)
             return refusal(error)
-        return self.accepted(job.key)
+        return self.accepted(key)
 
     @override
     def list_jobs(self, *, wanted: Collection[str] = (), since: float = 0.0) -> dict[str, JobStatus]:
@@ -134,7 +132,7 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
         jobs = self._own(self._client.jobs())
         statuses = {key: self._status(key, job) for key, job in jobs.items()}
         if not wanted:
-            known |= self._channel.begun()
+            known |= self._place.begun()
         for key, created in known.items():
             if key not in statuses and (not wanted or key in wanted):
                 statuses[key] = self._gone(key, created)
@@ -167,9 +165,11 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
         message = (job.message or "").strip()
         output = message[-_LOG_END:] if status.detail == _COMMAND_FAILED else essence(message)
         reason = f"the job {name} failed ({status.detail}): {output}"
-        has_begun = bool(self._channel.heartbeat(key))
-        if not has_begun and not self._channel.begun():  # all jobs will fail; else the node may be the cause
-            return Failure(cause=FailureCause.JOB, reason=reason, remedy=remedy_of(job))
+        has_begun = bool(self._place.heartbeat(key))
+        if not has_begun and not self._place.begun():  # all jobs will fail; else the node may be the cause
+            return Failure(
+                cause=FailureCause.JOB, reason=reason, remedy=remedy_of(job, self._place.unseen_remedy)
+            )
         return Failure(cause=FailureCause.SERVICE, reason=reason)
 
     def _own(self, jobs: Sequence[RayJob]) -> dict[str, RayJob]:
@@ -201,7 +201,7 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
     def _has_pulse(self, key: str) -> bool:
         """Whether the runner of a job has shown life a short while ago, as far as is known."""
         beat, seconds = self.pulse(key)
-        return bool(beat) and seconds < _SIGNS_SECONDS
+        return bool(beat) and seconds < self._place.signs_seconds
 
     def _explain_wait(self, statuses: Mapping[str, JobStatus]) -> None:
         """Say once why jobs wait, if they wait for long."""
@@ -239,36 +239,28 @@ class RayJobs(FolderJobs, JobService[FolderOrder]):
 
 
 def job_request(
-    config: RayConfig, environment: Mapping[str, Json], name: str, folder: Path, command: Sequence[str]
+    config: RayConfig, environment: Mapping[str, Json], name: str, entry: Entry
 ) -> dict[str, Json]:
     """The body of a request for a job.
-
-    The runner takes the place of the shell, so that signals reach it. A network file system may show a new folder late, so
-    the shell waits for it.
 
     Parameters
     ----------
     config
         Resources.
     environment
-        Ray's runtime environment of the jobs.
+        Ray's runtime environment of the jobs; its variables go over those of the entry.
     name
         Of the job.
-    folder
-        Of the job.
-    command
-        Runs the trial.
+    entry
+        Its beginning.
     """
-    file = shlex.quote(str(folder / HEARTBEAT))
-    unseen = shlex.quote(f"[tunewright] This node does not see {folder}")
-    look = f"n=0; until [ -e {file} ]; do n=$((n+1)); [ $n -lt 20 ] || {{ echo {unseen}; exit {_UNSEEN_EXIT}; }}; sleep 1; done"
     needs = config.needs()
-    variables: dict[str, Json] = {STOP_WAIT: str(_STOP_WAIT_SECONDS)}
+    variables: dict[str, Json] = {STOP_WAIT: str(_STOP_WAIT_SECONDS), **entry.variables}
     if isinstance(given := environment.get("env_vars"), dict):
         variables |= given
     request: dict[str, Json] = {
         "submission_id": name,
-        "entrypoint": f"{look}; exec {shlex.join(command)}",
+        "entrypoint": entry.command,
         "runtime_env": {**environment, "env_vars": variables},
     }
     fields = {"CPU": "entrypoint_num_cpus", "GPU": "entrypoint_num_gpus", "memory": "entrypoint_memory"}
@@ -280,12 +272,20 @@ def job_request(
     return request
 
 
-def remedy_of(job: RayJob) -> str:
-    """Remedy of a job that failed before its trial began."""
+def remedy_of(job: RayJob, unseen_remedy: str) -> str:
+    """Remedy of a job that failed before its trial began.
+
+    Parameters
+    ----------
+    job
+        Its record.
+    unseen_remedy
+        As :attr:`Place.unseen_remedy`.
+    """
     if job.error_type == _BAD_ENVIRONMENT:
         return "change the file of --runtime_env"
-    if job.driver_exit_code == _UNSEEN_EXIT:
-        return "give --shared_folder a folder that all nodes of the cluster see under the same path"
+    if job.driver_exit_code == UNSEEN_EXIT:
+        return unseen_remedy
     if job.driver_exit_code in _NO_PYTHON_EXITS:
         return "give --python a Python that all nodes of the cluster have, such as python3"
     return "see its output in Ray's dashboard"

@@ -13,15 +13,22 @@ from typing_extensions import override
 
 from tunewright.backends.engine.folder_backend import trials_folder
 from tunewright.backends.engine.folder_channel import FolderChannel
-from tunewright.backends.folder_plugin import FolderPlugin, jobs_line
-from tunewright.backends.plugin import Description, ExperimentContext, Finding, TunerJob
-from tunewright.backends.ray.backend import RayBackend, make_channel
+from tunewright.backends.folder_plugin import FolderPlugin, first_order, jobs_line
+from tunewright.backends.plugin import Description, ExperimentContext, Finding, TrialLog, TunerJob
+from tunewright.backends.ray.backend import RayBackend, make_channel, times_of
 from tunewright.backends.ray.client import RayClient, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
-from tunewright.backends.ray.examination import examine
+from tunewright.backends.ray.examination import examine, examine_s3
 from tunewright.backends.ray.job_service import job_request
+from tunewright.backends.ray.logs import WholeLog, trial_output
+from tunewright.backends.ray.places import Entry, seen_command
+from tunewright.backends.ray.s3_place import S3Place, open_s3, s3_objects
 from tunewright.backends.ray.tuner_job import launch
-from tunewright.trial import Start
+from tunewright.backends.sagemaker.checkpoints import download
+from tunewright.backends.sagemaker.workers.tasks import run_logs
+from tunewright.exceptions import SettingsError
+from tunewright.runner.s3_keys import checkpoint_prefix
+from tunewright.trial import Checkpoint, Start
 
 
 @final
@@ -34,7 +41,10 @@ class RayPlugin(FolderPlugin[RayConfig]):
     def build(self, config: RayConfig, context: ExperimentContext) -> RayBackend:
         """Build the backend on the experiment's folder, or on one of its name below ``shared_folder``."""
         return RayBackend(
-            context.script, config, experiment=context.folder.name, folder=self.trials(config, context)
+            context.script,
+            config,
+            experiment=context.folder.name,
+            folder=context.folder.trials_path if config.is_in_s3 else self.trials(config, context),
         )
 
     @override
@@ -53,16 +63,67 @@ class RayPlugin(FolderPlugin[RayConfig]):
     @override
     def dry_run(self, config: RayConfig, context: ExperimentContext, first: Start) -> str:
         """The request for the first job."""
-        job = self.first_job(config, context, first)
-        request = job_request(config, config.environment(), job.name, job.folder, job.command)
+        order = first_order(config, first)
+        name = f"tw-{context.tag}-{order.key}"
+        if config.is_in_s3:
+            session = open_s3()
+            entry = S3Place(context.script, config, context.tag, session, times_of(config)).entry(order, name)
+            session.close()
+        else:
+            job = self.first_job(config, context, first)
+            entry = Entry(command=seen_command(job.folder, job.command))
+        request = job_request(config, config.environment(), name, entry)
         return f"POST {dashboard_address(config.address)}/api/jobs/\n{json.dumps(request, indent=2)}"
 
     @override
+    def logs(self, config: RayConfig, context: ExperimentContext, trial_id: int) -> TrialLog:
+        """Files of the shared folder; with S3 the output of the trial's jobs in Ray, or that which workers stored in S3."""
+        if not config.is_in_s3:
+            return super().logs(config, context, trial_id)
+        if config.execution == "workers":
+            session = open_s3()
+            objects = s3_objects(config, context.folder.name, session)
+            return WholeLog(lambda: run_logs(objects, trial_id), session.close)
+        client = RayClient(dashboard_address(config.address), auth_token())
+        return WholeLog(lambda: trial_output(client, context.folder.name, trial_id))
+
+    @override
+    def checkpoint_place(self, config: RayConfig, context: ExperimentContext, checkpoint: Checkpoint) -> str:
+        """The folder of a complete checkpoint, or its address in S3."""
+        if not config.is_in_s3:
+            return super().checkpoint_place(config, context, checkpoint)
+        place = checkpoint_prefix(checkpoint.trial_id, checkpoint.resource)
+        return f"{config.shared_folder.rstrip('/')}/{context.folder.name}/{place}"
+
+    @override
+    def copy_checkpoint(
+        self, config: RayConfig, context: ExperimentContext, checkpoint: Checkpoint, folder: Path
+    ) -> None:
+        """Copy it from the shared folder, or download it from S3."""
+        if not config.is_in_s3:
+            super().copy_checkpoint(config, context, checkpoint, folder)
+            return
+        session = open_s3()
+        try:
+            objects = s3_objects(config, context.folder.name, session)
+            if not download(objects, checkpoint_prefix(checkpoint.trial_id, checkpoint.resource), folder):
+                raise SettingsError(
+                    f"The checkpoint of trial {checkpoint.trial_id} at {checkpoint.resource} is not in {objects.uri()}: "
+                    "it was deleted"
+                )
+        finally:
+            session.close()
+
+    @override
     def examine(self, config: RayConfig, folder: Path) -> Iterator[Finding]:
-        """Dashboard, token, nodes, the shared folder, and a job of a second."""
+        """Dashboard, token, nodes, the shared folder, and a job of a second; with S3 the bucket, and no job."""
+        client = RayClient(dashboard_address(config.address), auth_token())
+        if config.is_in_s3:
+            yield from examine_s3(config, client, folder.name)
+            return
         folder = trials_folder(config.shared_folder, folder.name, own=folder)
         try:
-            yield from examine(config, RayClient(dashboard_address(config.address), auth_token()), folder)
+            yield from examine(config, client, folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

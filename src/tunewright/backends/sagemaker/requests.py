@@ -22,6 +22,7 @@ from tunewright.backends.sagemaker.template import (
     merge,
     without_key_of_local_disks,
 )
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.runner.checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.runner.contract import (
@@ -222,7 +223,7 @@ def build_request(order: JobOrder, deployment: Deployment, settings: JobSettings
     is_isolated = settings.channel == LOGS
     parts = _JobParts(
         key=order.name.key,
-        config=script_config(order, settings),
+        config=script_config(order, settings.benchmark),
         until=order.run.until,
         trial_tag=str(order.run.trial_id),
         mode=Mode.LOGS if is_isolated else Mode.S3,
@@ -379,11 +380,11 @@ def chooses_type(config: Config) -> bool:
     return any(name in config for name in TYPE_NAMES)
 
 
-def script_config(order: JobOrder, settings: JobSettings) -> dict[str, ConfigValue]:
+def script_config(order: JobOrder, benchmark: RealBenchmarkDefinition) -> dict[str, ConfigValue]:
     """The configuration of the script."""
     config = dict(order.config)
-    name = settings.benchmark.max_resource_attr
-    if settings.benchmark.until_as_max_resource and name and order.run.until is not None:
+    name = benchmark.max_resource_attr
+    if benchmark.until_as_max_resource and name and order.run.until is not None:
         config[name] = order.run.until
     return config
 

@@ -82,7 +82,7 @@ class Instance:
         self.prefix = f"{base.parent.name}/"
         self.client = client
         self.objects = S3Objects(client, BUCKET, self.prefix)
-        self.board = S3TaskBoard(self.objects, job_settings())
+        self.board = S3TaskBoard(self.objects, job_settings().benchmark)
         self.reader = Inbox(S3Transport(self.objects, overlap=60.0))
         self.url = url
         self.process: subprocess.Popen[bytes] | None = None

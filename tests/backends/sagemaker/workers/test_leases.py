@@ -33,7 +33,7 @@ def order(key: str) -> JobOrder:
 def test_contested_runs_have_exactly_one_winner(new_client: Callable[[], Any], tmp_path: Any) -> None:
     """Eight workers with connections of their own want the same runs at the same moment; so does the tuner."""
     n_workers, n_runs, prefix = 8, 10, f"contested-{tmp_path.name}"
-    board = S3TaskBoard(S3Objects(new_client(), "workers", prefix), job_settings())
+    board = S3TaskBoard(S3Objects(new_client(), "workers", prefix), job_settings().benchmark)
     for run in range(n_runs):
         board.post(order(f"{run}-0-0"))
     clients = [new_client() for _ in range(n_workers)]
@@ -73,7 +73,7 @@ STEPS = st.lists(
 def test_a_run_never_has_two_workers(steps: list[tuple[str, int]]) -> None:
     """Whatever happens in which order: two leases are never renewed, and what is over is never taken again."""
     store = MemoryS3()
-    board = S3TaskBoard(S3Objects(store, "bucket", "x"), job_settings())
+    board = S3TaskBoard(S3Objects(store, "bucket", "x"), job_settings().benchmark)
     queues = [TaskQueue(store, "bucket", "x/", f"job-{worker}") for worker in range(3)]
     leases: dict[int, S3Lease] = {}
     board.post(order("0-0-0"))
@@ -100,7 +100,7 @@ def test_a_run_never_has_two_workers(steps: list[tuple[str, int]]) -> None:
 def test_an_answer_that_was_lost_is_no_refusal() -> None:
     """boto3 sends a write again when its answer is lost; its writer must not take the refusal for a loss."""
     store = MemoryS3()
-    board = S3TaskBoard(S3Objects(store, "bucket", "x"), job_settings())
+    board = S3TaskBoard(S3Objects(store, "bucket", "x"), job_settings().benchmark)
     queue = TaskQueue(store, "bucket", "x/", "job")
     board.post(order("0-0-0"))
     store.is_answer_lost = True
@@ -114,7 +114,7 @@ def test_an_answer_that_was_lost_is_no_refusal() -> None:
 def test_a_task_that_is_posted_once_more_after_it_was_taken_is_not_run_twice() -> None:
     """The answer to the tuner was lost, and a worker was faster than its second request."""
     store = MemoryS3()
-    board = S3TaskBoard(S3Objects(store, "bucket", "x"), job_settings())
+    board = S3TaskBoard(S3Objects(store, "bucket", "x"), job_settings().benchmark)
     queues = [TaskQueue(store, "bucket", "x/", f"job-{worker}") for worker in range(2)]
     board.post(order("0-0-0"))
     lease = queues[0].claim("0-0-0")

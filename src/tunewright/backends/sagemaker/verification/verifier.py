@@ -414,7 +414,7 @@ class Verifier:
 
     def _worker(self) -> None:
         own, taken = self._order(1), self._order(2)
-        board = S3TaskBoard(self._objects, self._site.settings)
+        board = S3TaskBoard(self._objects, self._site.settings.benchmark)
         lease = b'{"job": "verify"}'
         self._objects.put(s3_keys.LEASES + taken.name.key, lease)
         for order in (taken, own):

@@ -87,7 +87,7 @@ class WorkersBackend(EngineBackend, Backend):
             hand_over=parameters.hand_over_seconds,
             idle=endpoint.seconds(workers.idle_seconds, at_least=workers.shortest_idle),
         )
-        board = S3TaskBoard(site.objects, settings)
+        board = S3TaskBoard(site.objects, benchmark)
         dispatcher = WorkerDispatcher(context, board, self.fleet, times, ahead=workers.ahead)
         super().__init__(context, dispatcher)
 

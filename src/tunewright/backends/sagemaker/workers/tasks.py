@@ -12,7 +12,7 @@ from tunewright.aws import S3Objects
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.tasks import TaskBoard, TaskListing
 from tunewright.backends.sagemaker.requests import run_facts, script_config
-from tunewright.backends.sagemaker.settings import JobSettings
+from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.runner import s3_keys
 from tunewright.runner.worker import DRAIN
 
@@ -27,18 +27,18 @@ class S3TaskBoard(TaskBoard):
     ----------
     objects
         The objects under the experiment's prefix.
-    settings
+    benchmark
         Of the runs.
     """
 
-    def __init__(self, objects: S3Objects, settings: JobSettings) -> None:
+    def __init__(self, objects: S3Objects, benchmark: RealBenchmarkDefinition) -> None:
         self._objects = objects
-        self._settings = settings
+        self._benchmark = benchmark
 
     @override
     def post(self, order: JobOrder) -> None:
         """Write the task unless it exists."""
-        task = {"config": script_config(order, self._settings), "facts": run_facts(order)}
+        task = {"config": script_config(order, self._benchmark), "facts": run_facts(order)}
         self._objects.put_new(s3_keys.TASKS + order.name.key, json.dumps(task).encode("ascii"))
 
     @override
