@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 def run(command: str) -> None:
     """Run a command of the terminal in the folder of this file, and print it with its output."""
     print(f"$ {command}")
-    program, *rest = shlex.split(command)
+    program, *rest = shlex.split(command.replace("\\\n", " "))
     done = subprocess.run(
         [Path(sys.executable).with_name(program), *rest],
         cwd=HERE,
@@ -41,11 +41,10 @@ def run(command: str) -> None:
 # experiment ends, and starts the tuning job again if it dies. The trials are training jobs which the tuning job creates. The endpoint runs 200
 # service seconds in one second.
 
-run(
-    "tunewright tune train.py --space space.toml --metric loss --resource epoch --max_resource 9 --max_resource_attr epochs"
-    " --method ASHA --max_num_trials 6 --n_workers 2 --experiment_tag remote-tutorial --remote --wait"
-    " --backend sagemaker --endpoint embedded --speed 200 --min_interval 0.2 --warm_pool"
-)
+run(r"""tunewright tune train.py --space space.toml --metric loss --resource epoch \
+    --max_resource 9 --max_resource_attr epochs --method ASHA --max_num_trials 6 --n_workers 2 \
+    --experiment_tag remote-tutorial --remote --wait --backend sagemaker --endpoint embedded \
+    --speed 200 --min_interval 0.2 --warm_pool""")
 
 # %%
 # Follow

@@ -22,7 +22,8 @@ from tunewright.experiments import Outcome
 # Two experiments
 # ---------------
 # Six trials train for one second each on two instances. The endpoint runs 60 service seconds in one second; training takes its own time. Its
-# starts are those of the :doc:`table of service times </emulator>`.
+# starts are those of the :doc:`table of service times </emulator>`. ``min_interval`` asks for reports ten times a second, since a second of the
+# tuner is a minute of an idle instance here.
 
 
 def train(lr: float, epochs: int) -> None:
@@ -33,7 +34,7 @@ def train(lr: float, epochs: int) -> None:
 
 
 def run(warm_pool: bool) -> Outcome:
-    """The experiment, with or without warm pools; as a function, because trials load this file up to its first call."""
+    """The experiment, with or without warm pools."""
     return tunewright.tune(
         train,
         {"lr": Float(1e-4, 1.0, log=True), "epochs": 4},

@@ -2,8 +2,8 @@
 Workers mode
 ============
 
-In workers mode a few long training jobs take run after run, so that a run waits neither for a request to SageMaker nor for an instance. This page
-compares it with one job per run, on the embedded endpoint of this machine, not on AWS. Run it with ``python examples/workers_mode.py``; it
+In workers mode a few long training jobs take run after run. A run waits neither for a request to SageMaker nor for an instance. This page compares
+it with one job per run, on the embedded endpoint of this machine, not on AWS. Run it with ``python examples/workers_mode.py``; it
 needs the extra ``emulator``.
 """
 
@@ -35,7 +35,7 @@ def train(lr: float, epochs: int) -> None:
 
 
 def run(execution: Literal["jobs", "workers"]) -> Outcome:
-    """The experiment in one mode; as a function, because trials load this file up to its first call."""
+    """The experiment in one mode."""
     return tunewright.tune(
         train,
         {"lr": Float(1e-4, 1.0, log=True), "epochs": 27},
@@ -66,7 +66,7 @@ for name, outcome in outcomes.items():
     starts = sum(job["startup"] for job in summary["job_records"])
     billed = summary["billable_seconds"] + summary["pool_idle_seconds"]
     print(
-        f"{name:8} {summary['jobs']:2} training jobs, {starts:.0f} s of starts, {billed:.0f} s billed (service seconds)"
+        f"{name:8} {summary['jobs']:2} training jobs; service seconds: {starts:.0f} of starts, {billed:.0f} billed"
     )
 
 # %%
