@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, NamedTuple, final
 from xml.etree import ElementTree
 
 from tunewright.aws import boto
@@ -18,9 +17,8 @@ _EPOCH: Final = "1970-01-01T00:00:00Z"
 """Time of an entry without one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredObject:
-    """One line of a listing."""
+class StoredObject(NamedTuple):
+    """One line of a listing; a named tuple, as a listing of 10,000 workers has many."""
 
     key: str
     """Relative to the prefix."""

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
-
-from typing_extensions import override
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from tunewright.backends.engine.folder_backend import FolderJob, trials_folder
 from tunewright.backends.engine.folder_channel import FolderChannel, FolderCheckpoints, FolderOrder
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
-from tunewright.backends.plugin import BackendConfig, BackendPlugin, ExperimentContext, FileLog, TrialLog
+from tunewright.backends.plugin import ExperimentContext, FileLog, TrialLog
 from tunewright.exceptions import SettingsError
 from tunewright.trial import Checkpoint, Run, Start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FolderConfig(BackendConfig):
-    """Base of the config class of such an engine.
+class FolderConfig:
+    """Settings that the config classes of such engines have in common.
 
     Raises
     ------
@@ -30,6 +28,8 @@ class FolderConfig(BackendConfig):
         The shared folder is an address.
     """
 
+    backend_name: ClassVar[str]
+    """Name of the plugin's entry point."""
     execution: Literal["jobs", "workers"] = "jobs"
     """jobs: a job per run; workers: long jobs that take run after run, for long queues and for runs of seconds."""
     shared_folder: str = field(default="", metadata={"metavar": "DIR"})
@@ -48,8 +48,8 @@ class FolderConfig(BackendConfig):
 F = TypeVar("F", bound=FolderConfig)
 
 
-class FolderPlugin(BackendPlugin[F]):
-    """Base of the plugin of such an engine."""
+class FolderPlugin(ABC, Generic[F]):
+    """Methods of :class:`BackendPlugin` that the plugins of such engines have in common; a plugin inherits from both."""
 
     @abstractmethod
     def channel(self, config: F, context: ExperimentContext, folder: Path) -> FolderChannel:
@@ -71,7 +71,6 @@ class FolderPlugin(BackendPlugin[F]):
         """
         return [run / "stdout", run / "stderr"]
 
-    @override
     def logs(self, config: F, context: ExperimentContext, trial_id: int) -> TrialLog:
         """The files of the trial's runs, run by run."""
         runs = self.trials(config, context) / str(trial_id) / "runs"
@@ -83,19 +82,17 @@ class FolderPlugin(BackendPlugin[F]):
             lambda: [file for run in sorted(runs.glob("*-*"), key=order) for file in self.run_files(run)]
         )
 
-    @override
     def checkpoint_place(self, config: F, context: ExperimentContext, checkpoint: Checkpoint) -> str:
         """The folder of a complete checkpoint."""
         checkpoints = FolderCheckpoints(self.trials(config, context))
         return str(checkpoints.folder(checkpoint)) if checkpoints.is_complete(checkpoint) else ""
 
-    @override
     def copy_checkpoint(
         self, config: F, context: ExperimentContext, checkpoint: Checkpoint, folder: Path
     ) -> None:
+        """Copy a checkpoint from the shared folder."""
         FolderCheckpoints(self.trials(config, context)).copy(checkpoint, folder)
 
-    @override
     def unknown_costs(self, config: F, context: ExperimentContext) -> str:
         """A price that was not given."""
         return "" if config.price_per_hour else "the price of a job is not known: give --price_per_hour"

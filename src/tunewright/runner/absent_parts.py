@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import final
 
 from .contract import LOADING, stop_loading
 
@@ -22,6 +23,7 @@ BEGINNINGS = frozenset({"launch_remote", "main", "run", "run_experiment", "run_p
 """Names of functions that begin experiments."""
 
 
+@final
 class Absent:
     """Stand-in for a name: while a file is loaded its calls and attributes are stand-ins, later they are errors."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, final
@@ -76,7 +76,8 @@ class SignsOfLife(Protocol):
         ...
 
 
-class NamedJobs(ABC):
+@final
+class SubmittedJobs:
     """Names, answers and signs of life of an experiment's jobs.
 
     Parameters
@@ -98,10 +99,6 @@ class NamedJobs(ABC):
         """The newest sign of life of each running job, and the monotonic second at which it was first seen."""
         self._silent: set[str] = set()
         """Jobs without a sign of life, which were given up."""
-
-    @abstractmethod
-    def stop(self, key: str) -> None:
-        """As that of :class:`JobService`."""
 
     def accepted(self, key: str) -> Submission:
         """Note that the engine has a job; return the outcome of its submission."""
@@ -125,7 +122,9 @@ class NamedJobs(ABC):
         self._pulses[key] = (beat, since if beat == last else now)
         return beat, now - self._pulses[key][1]
 
-    def is_silent(self, key: str, silent_after: float, never_began: float) -> bool:
+    def is_silent(
+        self, key: str, silent_after: float, never_began: float, stop: Callable[[str], None]
+    ) -> bool:
         """Return whether a job that the engine calls running shows no life; it is stopped then, and stays given up.
 
         Parameters
@@ -136,18 +135,20 @@ class NamedJobs(ABC):
             Seconds after its last sign of life.
         never_began
             Seconds without any sign of life.
+        stop
+            Stops a job by its key.
         """
         if key in self._silent:
             return True
         beat, seconds = self.pulse(key)
         if seconds <= (silent_after if beat else never_began):
             return False
-        self.stop(key)
+        stop(key)
         self._silent.add(key)
         return True
 
 
-class FolderJobs(NamedJobs):
+class FolderJobs(ABC):
     """Jobs of an engine that runs commands on machines that see the tuner's folder.
 
     It implements methods of :class:`JobService`; the jobs of an engine inherit from both, and are left with :meth:`submit`, ``list_jobs`` and ``stop``. If a job is submitted twice, the second command ends at once, as the
@@ -162,7 +163,7 @@ class FolderJobs(NamedJobs):
     """
 
     def __init__(self, channel: FolderChannel, experiment: str) -> None:
-        super().__init__(channel, experiment)
+        self.submitted = SubmittedJobs(channel, experiment)
         self._channel = channel
 
     @abstractmethod
@@ -176,6 +177,10 @@ class FolderJobs(NamedJobs):
         BackendError
             No job can be submitted.
         """
+
+    def full_name(self, key: str) -> str:
+        """``tw-{experiment}-{key}``, a job's name in the engine."""
+        return self.submitted.full_name(key)
 
     def prepare(self, n_instances: int) -> None:
         """Create the folder."""

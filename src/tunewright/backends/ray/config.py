@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final, cast, final
 
 from tunewright.backends.folder_plugin import FolderConfig
+from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError, check_at_least
 from tunewright.types import Json
 
@@ -30,7 +31,7 @@ _UPLOADED: Final = ("working_dir", "py_modules")
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RayConfig(FolderConfig):
+class RayConfig(FolderConfig, BackendConfig):
     """Trials are jobs of a Ray cluster.
 
     Raises

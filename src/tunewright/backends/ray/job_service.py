@@ -9,7 +9,7 @@ from typing import Final, final
 from typing_extensions import override
 
 from tunewright.backends.engine import Notices
-from tunewright.backends.engine.folder_backend import NamedJobs
+from tunewright.backends.engine.folder_backend import SubmittedJobs
 from tunewright.backends.engine.folder_channel import FolderOrder
 from tunewright.backends.engine.job_service import (
     CreateOutcome,
@@ -65,7 +65,7 @@ _LOG_END: Final = 1000
 
 
 @final
-class RayJobs(NamedJobs, JobService[FolderOrder]):
+class RayJobs(JobService[FolderOrder]):
     """Jobs by Ray's Jobs API.
 
     A job's ``submission_id`` has the key; Ray refuses a second job of one name.
@@ -92,7 +92,7 @@ class RayJobs(NamedJobs, JobService[FolderOrder]):
     def __init__(
         self, client: RayClient, place: Place, config: RayConfig, experiment: str, notices: Notices
     ) -> None:
-        super().__init__(place, experiment)
+        self.submitted = SubmittedJobs(place, experiment)
         self._place = place
         self._client = client
         self._config = config
@@ -101,6 +101,10 @@ class RayJobs(NamedJobs, JobService[FolderOrder]):
         self._jobs: dict[str, RayJob] = {}
         """The newest record of each job that has failed."""
         self._is_wait_explained = False
+
+    @override
+    def full_name(self, key: str) -> str:
+        return self.submitted.full_name(key)
 
     @override
     def prepare(self, n_instances: int) -> None:
@@ -117,18 +121,18 @@ class RayJobs(NamedJobs, JobService[FolderOrder]):
             self._client.submit(request)
         except RayError as error:
             if "already exists" in error.reason:
-                if not order.is_attached and key not in self.unanswered:
+                if not order.is_attached and key not in self.submitted.unanswered:
                     raise BackendError(name_taken(name)) from error
-                return self.accepted(key)
+                return self.submitted.accepted(key)
             if error.is_lost:
-                self.unanswered.add(key)
+                self.submitted.unanswered.add(key)
             return refusal(error)
-        return self.accepted(key)
+        return self.submitted.accepted(key)
 
     @override
     def list_jobs(self, *, wanted: Collection[str] = (), since: float = 0.0) -> dict[str, JobStatus]:
         """By one request; jobs that Ray does not know any more have ended as soon as they are silent."""
-        known = dict(self.known)
+        known = dict(self.submitted.known)
         jobs = self._own(self._client.jobs())
         statuses = {key: self._status(key, job) for key, job in jobs.items()}
         if not wanted:
@@ -136,7 +140,9 @@ class RayJobs(NamedJobs, JobService[FolderOrder]):
         for key, created in known.items():
             if key not in statuses and (not wanted or key in wanted):
                 statuses[key] = self._gone(key, created)
-        self.known |= {key: status.created for key, status in statuses.items() if not status.is_terminal}
+        self.submitted.known |= {
+            key: status.created for key, status in statuses.items() if not status.is_terminal
+        }
         if wanted:
             self._explain_wait(statuses)
             self._forget(
@@ -147,7 +153,7 @@ class RayJobs(NamedJobs, JobService[FolderOrder]):
     @override
     def describe(self, key: str) -> JobStatus:
         job = self._client.job(self.full_name(key))
-        return self._status(key, job) if job else self._gone(key, self.known.get(key, time.time()))
+        return self._status(key, job) if job else self._gone(key, self.submitted.known.get(key, time.time()))
 
     @override
     def stop(self, key: str) -> None:
@@ -174,7 +180,7 @@ class RayJobs(NamedJobs, JobService[FolderOrder]):
 
     def _own(self, jobs: Sequence[RayJob]) -> dict[str, RayJob]:
         """The jobs of this experiment by key."""
-        keys = ((self.key_of(job.submission_id or ""), job) for job in jobs)
+        keys = ((self.submitted.key_of(job.submission_id or ""), job) for job in jobs)
         return {key: job for key, job in keys if key is not None}
 
     def _status(self, key: str, job: RayJob) -> JobStatus:
@@ -187,7 +193,9 @@ class RayJobs(NamedJobs, JobService[FolderOrder]):
                 return JobStatus(state=JobState.RUNNING, detail=_DIED, created=created)
             ended = job.end_time / 1000 if job.end_time else time.time()
             return JobStatus(state=state, detail=_reason_of(job), created=created, ended=ended)
-        if state is JobState.RUNNING and self.is_silent(key, self._config.silent_after, _NEVER_BEGAN_SECONDS):
+        if state is JobState.RUNNING and self.submitted.is_silent(
+            key, self._config.silent_after, _NEVER_BEGAN_SECONDS, self.stop
+        ):
             return JobStatus(state=JobState.FAILED, detail=SILENT, created=created, ended=time.time())
         ended = job.end_time / 1000 if job.end_time and state is JobState.COMPLETED else None
         return JobStatus(state=state, detail=job.status, created=created, ended=ended)
@@ -200,7 +208,7 @@ class RayJobs(NamedJobs, JobService[FolderOrder]):
 
     def _has_pulse(self, key: str) -> bool:
         """Whether the runner of a job has shown life a short while ago, as far as is known."""
-        beat, seconds = self.pulse(key)
+        beat, seconds = self.submitted.pulse(key)
         return bool(beat) and seconds < self._place.signs_seconds
 
     def _explain_wait(self, statuses: Mapping[str, JobStatus]) -> None:

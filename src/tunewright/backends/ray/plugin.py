@@ -14,7 +14,14 @@ from typing_extensions import override
 from tunewright.backends.engine.folder_backend import trials_folder
 from tunewright.backends.engine.folder_channel import FolderChannel
 from tunewright.backends.folder_plugin import FolderPlugin, first_order, jobs_line
-from tunewright.backends.plugin import Description, ExperimentContext, Finding, TrialLog, TunerJob
+from tunewright.backends.plugin import (
+    BackendPlugin,
+    Description,
+    ExperimentContext,
+    Finding,
+    TrialLog,
+    TunerJob,
+)
 from tunewright.backends.ray.backend import RayBackend, make_channel, times_of
 from tunewright.backends.ray.client import RayClient, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
@@ -32,7 +39,7 @@ from tunewright.trial import Checkpoint, Start
 
 
 @final
-class RayPlugin(FolderPlugin[RayConfig]):
+class RayPlugin(FolderPlugin[RayConfig], BackendPlugin[RayConfig]):
     """Trials are jobs of a Ray cluster."""
 
     config = RayConfig

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, final
 
 from tunewright.backends.folder_plugin import FolderConfig
+from tunewright.backends.plugin import BackendConfig
 from tunewright.exceptions import SettingsError, check_at_least
 
 TUNER_SIGNAL_SECONDS: Final = 120
@@ -18,7 +19,7 @@ _TIME: Final = re.compile(
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlurmConfig(FolderConfig):
+class SlurmConfig(FolderConfig, BackendConfig):
     """Trials are jobs of a Slurm cluster.
 
     Raises

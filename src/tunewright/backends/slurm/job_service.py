@@ -127,8 +127,8 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
     @override
     def submit(self, job: FolderJob) -> Submission:
         key = job.key
-        if (job.may_exist or key in self.unanswered) and self._commands.queue(job.name):
-            return self.accepted(key)
+        if (job.may_exist or key in self.submitted.unanswered) and self._commands.queue(job.name):
+            return self.submitted.accepted(key)
         script = job.folder / _SCRIPT
         try:
             write_atomically(script, job_script(self._config, job.name, job.folder, job.command))
@@ -138,14 +138,14 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
             self._commands.submit(script)
         except SlurmError as error:
             if error.is_lost:
-                self.unanswered.add(key)
+                self.submitted.unanswered.add(key)
             return refusal(error)
-        return self.accepted(key)
+        return self.submitted.accepted(key)
 
     @override
     def list_jobs(self, *, wanted: Collection[str] = (), since: float = 0.0) -> dict[str, JobStatus]:
         """By one call of squeue; jobs that it has forgotten have ended."""
-        known = dict(self.known)
+        known = dict(self.submitted.known)
         statuses = self._statuses(self._commands.queue())
         if not wanted:
             known |= self._channel.begun()
@@ -154,13 +154,15 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
                 statuses[key] = _gone(created)
             elif key not in statuses and key in wanted:
                 statuses[key] = self._forgotten(key, created)
-        self.known |= {key: status.created for key, status in statuses.items() if not status.is_terminal}
+        self.submitted.known |= {
+            key: status.created for key, status in statuses.items() if not status.is_terminal
+        }
         return statuses
 
     @override
     def describe(self, key: str) -> JobStatus:
         statuses = self._statuses(self._commands.queue(self.full_name(key)))
-        return statuses.get(key) or self._forgotten(key, self.known.get(key, time.time()))
+        return statuses.get(key) or self._forgotten(key, self.submitted.known.get(key, time.time()))
 
     @override
     def stop(self, key: str) -> None:
@@ -198,7 +200,7 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
         """By key; of two jobs of one name that which has not ended."""
         statuses: dict[str, JobStatus] = {}
         for job in jobs:
-            if (key := self.key_of(job.name)) is None:
+            if (key := self.submitted.key_of(job.name)) is None:
                 continue
             status = self._with_pulse(key, _status(job))
             if key not in statuses or not status.is_terminal:
@@ -212,7 +214,7 @@ class SlurmJobs(FolderJobs, JobService[FolderOrder]):
         """
         if status.is_terminal or status.state is JobState.STARTING:
             return status
-        if not self.is_silent(key, self._config.silent_after, _NEVER_BEGAN_SECONDS):
+        if not self.submitted.is_silent(key, self._config.silent_after, _NEVER_BEGAN_SECONDS, self.stop):
             return status
         return JobStatus(state=JobState.FAILED, detail=SILENT, created=status.created, ended=time.time())
 

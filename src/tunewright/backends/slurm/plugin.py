@@ -12,7 +12,7 @@ from typing_extensions import override
 from tunewright.backends.engine.folder_backend import JOB_LOG, trials_folder
 from tunewright.backends.engine.folder_channel import FolderChannel
 from tunewright.backends.folder_plugin import FolderPlugin, jobs_line
-from tunewright.backends.plugin import Description, ExperimentContext, Finding, TunerJob
+from tunewright.backends.plugin import BackendPlugin, Description, ExperimentContext, Finding, TunerJob
 from tunewright.backends.slurm.backend import SlurmBackend, make_channel
 from tunewright.backends.slurm.config import SlurmConfig
 from tunewright.backends.slurm.examination import examine
@@ -22,7 +22,7 @@ from tunewright.trial import Start
 
 
 @final
-class SlurmPlugin(FolderPlugin[SlurmConfig]):
+class SlurmPlugin(FolderPlugin[SlurmConfig], BackendPlugin[SlurmConfig]):
     """Trials are jobs of a Slurm cluster."""
 
     config = SlurmConfig
