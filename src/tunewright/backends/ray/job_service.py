@@ -23,7 +23,8 @@ from tunewright.backends.engine.job_service import (
 )
 from tunewright.backends.ray.client import RayClient, RayError, RayJob, RayNode, essence
 from tunewright.backends.ray.config import RayConfig
-from tunewright.backends.ray.places import UNSEEN_EXIT, Entry, Place
+from tunewright.backends.ray.places import Entry, Place
+from tunewright.backends.ray.s3_program import UNSEEN_EXIT
 from tunewright.exceptions import BackendError
 from tunewright.types import Json
 

@@ -7,15 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, final
+from typing import final
 
 from typing_extensions import override
 
 from tunewright.backends.engine.folder_channel import FolderChannel, FolderOrder
+from tunewright.backends.ray.s3_program import UNSEEN_EXIT
 from tunewright.runner.folder_job import HEARTBEAT
-
-UNSEEN_EXIT: Final = 66
-"""Exit code of a job that does not find its work (EX_NOINPUT)."""
 
 
 @final

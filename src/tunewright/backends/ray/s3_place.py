@@ -17,15 +17,16 @@ from tunewright.aws import AwsSession, Endpoint, EndpointKind, S3Objects, Servic
 from tunewright.backends.engine.folder_channel import FolderOrder
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerTimes
+from tunewright.backends.ray import s3_program
 from tunewright.backends.ray.config import RayConfig
-from tunewright.backends.ray.places import UNSEEN_EXIT, Entry, Place
+from tunewright.backends.ray.places import Entry, Place
+from tunewright.backends.ray.s3_program import BEAT_SECONDS, PROGRAM_VARIABLE
 from tunewright.backends.sagemaker.code import bundle_code, size_problem, sources_of, upload_code
 from tunewright.backends.sagemaker.requests import run_facts, script_config
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.contract import (
     CODE_VARIABLE,
-    CONFIG_PARAMETER,
     RUN_VARIABLE,
     S3_VARIABLE,
     WORKER_VARIABLE,
@@ -34,7 +35,6 @@ from tunewright.runner.contract import (
 
 _BEATS: Final = "beats/"
 """Signs of life, below the experiment's prefix."""
-_BEAT_SECONDS: Final = 15.0
 _LISTED_SECONDS: Final = 1.0
 """One listing brings the signs of all jobs; it is used for so long."""
 _POLL_SECONDS: Final = 2.0
@@ -47,62 +47,6 @@ _PASSED_ON: Final = (
 )
 """Variables of the tuner that jobs get: where S3 is. Credentials are those of the nodes."""
 _DEFAULT_REGION: Final = "us-east-1"
-_PROGRAM: Final = f"""\
-import hashlib, importlib, json, os, pathlib, runpy, shutil, subprocess, sys, tempfile, threading
-code, beat, sha256, mode, config = sys.argv[1:]
-base = pathlib.Path(tempfile.mkdtemp(prefix="tunewright-"))
-def connect():
-    if importlib.util.find_spec("boto3") is None:
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", base / "boto3", "boto3"], check=True)
-        sys.path.append(str(base / "boto3"))
-        importlib.invalidate_caches()
-    import boto3, botocore.config
-    style = {{"addressing_style": "path"}} if os.environ.get("AWS_ENDPOINT_URL") else None
-    return boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=botocore.config.Config(s3=style))
-def place(address):
-    bucket, _, key = address[5:].partition("/")
-    return {{"Bucket": bucket, "Key": key}}
-def fetch(client):
-    bucket, prefix = place(code).values()
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for found in page.get("Contents", ()):
-            target = base / "input/data/code" / found["Key"][len(prefix):]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            client.download_file(bucket, found["Key"], str(target))
-    client.put_object(**place(beat), Body=b"0")
-def live(client, over):
-    number = 0
-    while not over.wait({_BEAT_SECONDS}):
-        number += 1
-        try:
-            client.put_object(**place(beat), Body=str(number).encode())
-        except Exception as error:
-            print("[tunewright] no sign of life:", error, flush=True)
-try:
-    import importlib.util
-    try:
-        client = connect()
-        fetch(client)
-    except Exception as error:
-        print(f"[tunewright] This node cannot use {{code}}: {{type(error).__name__}}: {{error}}", flush=True)
-        sys.exit({UNSEEN_EXIT})
-    runner = base / "input/data/code/runner.pyz"
-    if hashlib.sha256(runner.read_bytes()).hexdigest() != sha256:
-        sys.exit("[tunewright] The runner in S3 was changed: it was not run")
-    parameters = base / "input/config/hyperparameters.json"
-    parameters.parent.mkdir(parents=True)
-    parameters.write_text(json.dumps({{"{CONFIG_PARAMETER}": config}}))
-    over = threading.Event()
-    threading.Thread(target=live, args=(client, over), daemon=True).start()
-    sys.argv = [str(runner), mode, str(base)]
-    runpy.run_path(str(runner), run_name="__main__")
-finally:
-    shutil.rmtree(base, ignore_errors=True)
-"""
-"""Python program of a job: fetches code and configuration, shows life, and becomes the runner."""
-_PROGRAM_VARIABLE: Final = "TUNEWRIGHT_PROGRAM"
-"""Variable that brings it to a job, whose log begins with its command."""
-_RUN_PROGRAM: Final = f"import os; exec(os.environ.pop('{_PROGRAM_VARIABLE}'))"
 
 
 @final
@@ -181,7 +125,7 @@ class S3Place(Place):
         There is no such script, the files beside it are too large, or there are local inputs.
     """
 
-    signs_seconds = 3 * _BEAT_SECONDS
+    signs_seconds = 3 * BEAT_SECONDS
     unseen_remedy = (
         "let the nodes read and write the bucket of --shared_folder, by a role or by variables of --runtime_env, "
         "and give --python a Python with boto3 or with pip"
@@ -240,7 +184,7 @@ class S3Place(Place):
         variables |= {
             S3_VARIABLE: self.objects.uri(),
             CODE_VARIABLE: self._code.digest,
-            _PROGRAM_VARIABLE: _PROGRAM,
+            PROGRAM_VARIABLE: Path(s3_program.__file__).read_text(encoding="utf-8"),
         }
         if isinstance(order, JobOrder):
             mode = Mode.S3
@@ -260,9 +204,8 @@ class S3Place(Place):
         )
         # the runner is in the bundle: no Python of the tuner is needed, and none of its paths
         python = self._config.python or "python3"
-        return Entry(
-            command=f"exec {shlex.join([python, '-c', _RUN_PROGRAM, *arguments])}", variables=variables
-        )
+        command = f'exec {shlex.quote(python)} -c "${PROGRAM_VARIABLE}" {shlex.join(arguments)}'
+        return Entry(command=command, variables=variables)
 
     @override
     def begun(self) -> dict[str, float]:
