@@ -22,6 +22,7 @@ from tunewright.backends.plugin import (
     TrialLog,
     TunerJob,
 )
+from tunewright.backends.ray import s3_program
 from tunewright.backends.ray.backend import RayBackend, make_channel, times_of
 from tunewright.backends.ray.client import RayClient, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
@@ -30,6 +31,7 @@ from tunewright.backends.ray.job_service import job_request
 from tunewright.backends.ray.logs import WholeLog, trial_output
 from tunewright.backends.ray.places import Entry, seen_command
 from tunewright.backends.ray.s3_place import S3Place, open_s3, s3_objects
+from tunewright.backends.ray.s3_program import PROGRAM_VARIABLE
 from tunewright.backends.ray.tuner_job import launch
 from tunewright.backends.sagemaker.checkpoints import download
 from tunewright.backends.sagemaker.workers.tasks import run_logs
@@ -75,6 +77,8 @@ class RayPlugin(FolderPlugin[RayConfig], BackendPlugin[RayConfig]):
         if config.is_in_s3:
             session = open_s3()
             entry = S3Place(context.script, config, context.tag, session, times_of(config)).entry(order, name)
+            shown = {**entry.variables, PROGRAM_VARIABLE: f"<source of {s3_program.__name__}>"}
+            entry = replace(entry, variables=shown)
             session.close()
         else:
             job = self.first_job(config, context, first)
