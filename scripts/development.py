@@ -228,11 +228,19 @@ def fast_steps(tool: Path) -> list[Step]:
     places = ["src", "tests", "scripts", "perf", "examples", "benchmarking"]
     present = [place for place in places if (ROOT / place).exists()]
     return [
-        Step("types", [str(tool / "basedpyright"), "--level", "error", "--pythonpath", str(tool / "python")]),
+        Step("types", types_command(tool)),
         Step("import layers", [str(tool / "lint-imports"), "--no-cache"]),
         Step("lint", [str(tool / "ruff"), "check", *present]),
         Step("format", [str(tool / "ruff"), "format", "--check", *present]),
     ]
+
+
+def types_command(tool: Path) -> list[str]:
+    """The check of the types by the environment's Python and its packages, whose stubs may need its version."""
+    python = str(tool / "python")
+    command = [str(tool / "basedpyright"), "--level", "error", "--pythonpath", python]
+    version = version_of(python)
+    return [*command, "--pythonversion", version] if version else command
 
 
 def types_stamp(tool: Path) -> tuple[Path, str]:

@@ -12,6 +12,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -301,9 +302,8 @@ def _existing(source: str) -> str:
         )
     if url.startswith("sqlite:///"):
         try:
-            with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as database:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
                 tables = database.execute("select name from sqlite_master where name = 'studies'").fetchall()
-            database.close()
         except sqlite3.Error as error:
             raise SettingsError(f"{source} cannot be read as a sqlite file: {error}") from None
         if not tables:

@@ -99,7 +99,7 @@ class LogExpectedImprovement(Acquisition):
         values, shares = log_mean(logs)
         by_z = np.exp(log_ndtr(z) - logs + np.log(deviations)[:, np.newaxis])
         by_means = -shares * by_z / deviations[:, np.newaxis]
-        by_deviations = (1.0 - np.sum(shares * by_z * z, axis=1)) / deviations
+        by_deviations = (1.0 - (shares * by_z * z).sum(axis=1)) / deviations
         return values, pullback(by_means, by_deviations)
 
     def _logs(self, means: Array, deviations: Array) -> tuple[Array, Array]:

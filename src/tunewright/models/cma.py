@@ -153,7 +153,7 @@ class Evolution:
         cut = np.minimum(1.0, longest / np.maximum(lengths, 1e-300))
         steps, lengths, white = steps * cut[:, np.newaxis], lengths * cut, white * cut[:, np.newaxis]
         step = at.parents @ steps
-        path_sigma = (1 - at.c_sigma) * self.path_sigma
+        path_sigma: Array = (1 - at.c_sigma) * self.path_sigma
         path_sigma += math.sqrt(at.c_sigma * (2 - at.c_sigma) * at.mu_eff) * (vectors @ (at.parents @ white))
         length = float(np.linalg.norm(path_sigma))
         sigma = self.sigma * math.exp(min(1.0, at.c_sigma / at.damping * (length / at.length - 1)))

@@ -133,7 +133,7 @@ class ParzenEstimator:
             own = 1.0 - (self._counts[column] - 1) * other
             is_own = points[:, column, np.newaxis] == self._centres[:, column]
             logs += np.where(is_own, np.log(own), np.log(other))
-        return np.asarray(logsumexp(logs, axis=1))
+        return np.asarray(cast("Array", logsumexp(logs, axis=1)))
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` points (n, p) of the mixture."""
