@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.conformance.slurm.cluster import Cluster
 
+from tunewright.backends.slurm.job_service import ENDED_STATES
 from tunewright.events import ResultEvent
 from tunewright.experiments import load_outcome
 from tunewright.journal import read_events
@@ -44,11 +45,9 @@ def run(*command: str, code: int = 0) -> str:
 
 
 def until_ended(cluster: Cluster, name: str) -> None:
-    """Wait until no job of a tuner is in the queue; a hand-over submits the next one before it ends."""
+    """Wait until all jobs of a tuner have ended; a hand-over submits the next one before it ends."""
     deadline = time.monotonic() + 300
-    while any(
-        job == name and state in {"PENDING", "RUNNING", "COMPLETING"} for _, job, state in cluster.jobs()
-    ):
+    while any(job == name and state not in ENDED_STATES for _, job, state in cluster.jobs()):
         assert time.monotonic() < deadline, cluster.jobs()
         time.sleep(0.2)
 
