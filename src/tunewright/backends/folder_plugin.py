@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
-from tunewright.backends.engine.folder_backend import FolderJob, trials_folder
+from tunewright.backends.engine.folder_backend import FolderJob, job_name, trials_folder
 from tunewright.backends.engine.folder_channel import FolderChannel, FolderCheckpoints, FolderOrder
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
@@ -108,7 +108,7 @@ class FolderPlugin(ABC, Generic[F]):
         order = first_order(config, first)
         return FolderJob(
             key=order.key,
-            name=f"tw-{context.tag}-{order.key}",
+            name=job_name(context.tag, order.key),
             folder=channel.job_folder(order.key),
             command=channel.command(order.key),
             may_exist=False,

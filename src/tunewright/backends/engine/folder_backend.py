@@ -67,13 +67,20 @@ class FolderJob:
 class SignsOfLife(Protocol):
     """Where jobs show that they live."""
 
+    @abstractmethod
     def begun(self) -> dict[str, float]:
         """The jobs that have begun in any session, by key, with seconds since 1970."""
         ...
 
+    @abstractmethod
     def heartbeat(self, key: str) -> str:
         """A job's sign of life, different from the last one while it lives; empty before it has begun."""
         ...
+
+
+def job_name(experiment: str, key: str) -> str:
+    """Name of an experiment's job in the engine: ``tw-{experiment}-{key}``; with an empty key the beginning of all their names."""
+    return f"tw-{experiment}-{key}"
 
 
 @final
@@ -90,7 +97,7 @@ class SubmittedJobs:
 
     def __init__(self, signs: SignsOfLife, experiment: str) -> None:
         self._signs = signs
-        self._prefix = f"tw-{experiment}-"
+        self._prefix = job_name(experiment, "")
         self.unanswered: set[str] = set()
         """Keys of submissions whose answer was lost."""
         self.known: dict[str, float] = {}
@@ -107,7 +114,7 @@ class SubmittedJobs:
         return Submission(CreateOutcome.CREATED)
 
     def full_name(self, key: str) -> str:
-        """``tw-{experiment}-{key}``, a job's name in the engine."""
+        """Name of a job in the engine, see :func:`job_name`."""
         return self._prefix + key
 
     def key_of(self, name: str) -> str | None:
@@ -179,7 +186,7 @@ class FolderJobs(ABC):
         """
 
     def full_name(self, key: str) -> str:
-        """``tw-{experiment}-{key}``, a job's name in the engine."""
+        """Name of a job in the engine, see :func:`job_name`."""
         return self.submitted.full_name(key)
 
     def prepare(self, n_instances: int) -> None:

@@ -23,6 +23,7 @@ from tunewright.backends.engine import (
 )
 from tunewright.backends.engine.backend import Dispatcher
 from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
+from tunewright.backends.engine.folder_backend import job_name
 from tunewright.backends.engine.folder_channel import FolderChannel, FolderOrder
 from tunewright.backends.engine.worker_jobs import FleetPlan, WorkerTimes
 from tunewright.backends.ray.client import RayClient, auth_token, dashboard_address
@@ -80,7 +81,7 @@ class RayBackend(EngineBackend, Backend):
             close_seconds=config.close_seconds,
             status_period=_STATUS_PERIOD,
             ending_period=config.list_seconds,
-            cleanup_hint=f"'ray job list' shows those of tw-{experiment}; 'ray job stop' ends one",
+            cleanup_hint=f"'ray job list' shows those of {job_name(experiment, '')}*; 'ray job stop' ends one",
         )
         self._session: AwsSession | None = None
         if not config.is_in_s3:

@@ -7,6 +7,7 @@ from typing import final
 
 from typing_extensions import override
 
+from tunewright.backends.engine.folder_backend import job_name
 from tunewright.backends.engine.job_service import JobName
 from tunewright.backends.plugin import TrialLog
 from tunewright.backends.ray.client import RayClient, RayError
@@ -52,7 +53,7 @@ def trial_output(client: RayClient, experiment: str, trial_id: int) -> str:
     RayError
         There is no answer.
     """
-    prefix = f"tw-{experiment}-"
+    prefix = job_name(experiment, "")
     found = [job.submission_id or "" for job in client.jobs()]
     names = [name for name in found if name.startswith(f"{prefix}{trial_id}-")]
     keys = [JobName.parse(name.removeprefix(prefix)) for name in names]

@@ -11,7 +11,7 @@ from typing import Final, final
 
 from typing_extensions import override
 
-from tunewright.backends.engine.folder_backend import trials_folder
+from tunewright.backends.engine.folder_backend import job_name, trials_folder
 from tunewright.backends.engine.folder_channel import FolderChannel
 from tunewright.backends.folder_plugin import FolderPlugin, first_order, jobs_line
 from tunewright.backends.plugin import (
@@ -73,7 +73,7 @@ class RayPlugin(FolderPlugin[RayConfig], BackendPlugin[RayConfig]):
     def dry_run(self, config: RayConfig, context: ExperimentContext, first: Start) -> str:
         """The request for the first job."""
         order = first_order(config, first)
-        name = f"tw-{context.tag}-{order.key}"
+        name = job_name(context.tag, order.key)
         if config.is_in_s3:
             session = open_s3()
             entry = S3Place(context.script, config, context.tag, session, times_of(config)).entry(order, name)

@@ -27,6 +27,7 @@ from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.contract import (
     CODE_VARIABLE,
+    CONFIG_PARAMETER,
     RUN_VARIABLE,
     S3_VARIABLE,
     WORKER_VARIABLE,
@@ -200,7 +201,7 @@ class S3Place(Place):
             self.objects.uri(_BEATS + order.key),
             self._code.runner_sha256,
             mode.value,
-            self.objects.uri(_config_key(order.key)),
+            json.dumps({CONFIG_PARAMETER: self.objects.uri(_config_key(order.key))}),
         )
         # the runner is in the bundle: no Python of the tuner is needed, and none of its paths
         python = self._config.python or "python3"

@@ -1,6 +1,6 @@
 """Program of a Ray job whose work is in S3: it fetches code and configuration, shows life, and becomes the runner.
 
-    python3 -c "$TUNEWRIGHT_PROGRAM" CODE BEAT SHA256 MODE CONFIG
+    python3 -c "$TUNEWRIGHT_PROGRAM" CODE BEAT SHA256 MODE HYPERPARAMETERS
 
 It runs on nodes without Tunewright, on Python 3.9 or newer, with the standard library; boto3 is installed if it is missing.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import json
 import os
 import runpy
 import shutil
@@ -23,8 +22,6 @@ from typing import Any
 
 PROGRAM_VARIABLE = "TUNEWRIGHT_PROGRAM"
 """Variable that brings this file to a job; in the job's command Ray would log it."""
-CONFIG_PARAMETER = "tunewright_config"
-"""As in :mod:`tunewright.runner.contract`."""
 BEAT_SECONDS = 15.0
 """Between two signs of life."""
 UNSEEN_EXIT = 66
@@ -76,7 +73,7 @@ def show_life(client: Any, beat: str) -> None:
             say(f"no sign of life: {error}")
 
 
-def run(base: Path, code: str, beat: str, sha256: str, mode: str, config: str) -> None:
+def run(base: Path, code: str, beat: str, sha256: str, mode: str, hyperparameters: str) -> None:
     """Fetch the work of a job into a folder and become its runner.
 
     Parameters
@@ -91,8 +88,8 @@ def run(base: Path, code: str, beat: str, sha256: str, mode: str, config: str) -
         Digest of the runner that the tuner stored.
     mode
         That of the runner.
-    config
-        Address of the configuration.
+    hyperparameters
+        The runner's, as JSON.
     """
     inputs = base / "input" / "data" / "code"
     try:
@@ -107,7 +104,7 @@ def run(base: Path, code: str, beat: str, sha256: str, mode: str, config: str) -
         sys.exit("[tunewright] The runner in S3 was changed: it was not run")
     parameters = base / "input" / "config" / "hyperparameters.json"
     parameters.parent.mkdir(parents=True)
-    parameters.write_text(json.dumps({CONFIG_PARAMETER: config}))
+    parameters.write_text(hyperparameters)
     threading.Thread(target=show_life, args=(client, beat), daemon=True).start()
     sys.argv = [str(runner), mode, str(base)]
     runpy.run_path(str(runner), run_name="__main__")

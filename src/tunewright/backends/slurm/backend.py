@@ -17,6 +17,7 @@ from tunewright.backends.engine import (
     worker_times,
 )
 from tunewright.backends.engine.flat_costs import FlatCosts, FlatPrices
+from tunewright.backends.engine.folder_backend import job_name
 from tunewright.backends.engine.folder_channel import FolderChannel, order_template
 from tunewright.backends.slurm.commands import SlurmCommands
 from tunewright.backends.slurm.config import SlurmConfig, seconds_of
@@ -68,7 +69,7 @@ class SlurmBackend(EngineBackend, Backend):
                 close_seconds=config.close_seconds,
                 status_period=_STATUS_PERIOD,
                 ending_period=config.squeue_seconds,
-                cleanup_hint=f"scancel --name ends a job; squeue --me shows those of tw-{experiment}",
+                cleanup_hint=f"scancel --name ends a job; squeue --me shows those of {job_name(experiment, '')}*",
             ),
             costs=FlatCosts(notices, calls=commands.calls if config.price_per_hour else {}),
             prices=FlatPrices(config.partition or "the default partition", config.price_per_hour),
