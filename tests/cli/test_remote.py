@@ -22,7 +22,7 @@ from tunewright.aws import (
     EndpointKind,
     resolve_endpoint,
 )
-from tunewright.backends.sagemaker.code import CodeBundle
+from tunewright.backends.s3.code import CodeBundle
 from tunewright.benchmarks import RealBenchmarkDefinition
 from tunewright.benchmarks.real import mlp_digits_benchmark
 from tunewright.cli import main

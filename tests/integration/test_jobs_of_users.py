@@ -12,8 +12,8 @@ import pytest
 from tests.integration.endpoints import kill_servers, store_secrets
 
 from tunewright.aws import open_session, resolve_endpoint
+from tunewright.backends.s3.code import ROOT_PREFIX
 from tunewright.backends.sagemaker import SageMakerBackend
-from tunewright.backends.sagemaker.code import ROOT_PREFIX
 from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.requests import job_prefix
 from tunewright.backends.sagemaker.workers import WorkersBackend, run_logs

@@ -11,7 +11,7 @@ from tests.integration.endpoints import kill_servers
 
 from tunewright.aws import default_bucket, open_session, resolve_endpoint
 from tunewright.backends.plugin import TrialLog
-from tunewright.backends.sagemaker.code import ROOT_PREFIX
+from tunewright.backends.s3.code import ROOT_PREFIX
 from tunewright.backends.sagemaker.plugin.plugin import ServiceLog
 from tunewright.backends.sagemaker.requests import job_prefix
 from tunewright.backends.sagemaker.workers import WorkersBackend, run_logs

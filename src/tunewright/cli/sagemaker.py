@@ -24,7 +24,7 @@ from tunewright.aws import (
 from tunewright.aws.account import Quota, partition
 from tunewright.aws.policy import ANY, Scope, policy
 from tunewright.backends.plugin import backend_from_json
-from tunewright.backends.sagemaker.code import ROOT_PREFIX
+from tunewright.backends.s3.code import ROOT_PREFIX
 from tunewright.backends.sagemaker.config import SageMakerConfig, TuningJobPlace
 from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.backends.sagemaker.preflight import Line, Plan, needs, quotas_of

@@ -26,7 +26,7 @@ from tunewright.aws import (
     open_session,
     prices_at,
 )
-from tunewright.backends.sagemaker.code import ROOT_PREFIX, CodeBundle, upload_code
+from tunewright.backends.s3.code import ROOT_PREFIX, CodeBundle, upload_code
 from tunewright.backends.sagemaker.config import SageMakerPlace
 from tunewright.backends.sagemaker.plugin import endpoint_of
 from tunewright.cli.exits import say

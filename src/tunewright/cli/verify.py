@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tunewright.aws import AwsSession, EndpointKind, ServiceError, prices_at
-from tunewright.backends.sagemaker.code import ROOT_PREFIX
+from tunewright.backends.s3.code import ROOT_PREFIX
 from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.verification import (

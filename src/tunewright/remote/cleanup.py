@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tunewright.aws import AwsSession, Price, S3Objects, ServiceError, prices_at
-from tunewright.backends.sagemaker.code import CODE, JOURNALS, ROOT_PREFIX, complete_key, users_prefix
+from tunewright.backends.s3.code import CODE, JOURNALS, ROOT_PREFIX, complete_key, users_prefix
 from tunewright.backends.sagemaker.config import MAX_RUN_MAX
 from tunewright.backends.sagemaker.requests import (
     EXPERIMENT_TAG,
@@ -238,7 +238,7 @@ class StoredFiles:
     """Objects of an experiment, of a remote launch, or of shared code in S3."""
 
     prefix: str
-    """Below :data:`~tunewright.backends.sagemaker.code.ROOT_PREFIX`, without a slash at its end."""
+    """Below :data:`~tunewright.backends.s3.code.ROOT_PREFIX`, without a slash at its end."""
     n_objects: int
     size: int
     """Bytes."""
@@ -281,7 +281,7 @@ def plan_purge(root: S3Objects, experiments: Iterable[str], tags: Iterable[str])
     Parameters
     ----------
     root
-        The objects under :data:`~tunewright.backends.sagemaker.code.ROOT_PREFIX`.
+        The objects under :data:`~tunewright.backends.s3.code.ROOT_PREFIX`.
     experiments
         Names of experiments.
     tags

@@ -10,7 +10,7 @@ from typing import Final, final
 
 from tunewright.aws import AwsSession, boto
 from tunewright.aws.mirror import JOURNAL, REQUESTS, check_below, fetch_experiment
-from tunewright.backends.sagemaker.code import ROOT_PREFIX, StoredCode
+from tunewright.backends.s3.code import ROOT_PREFIX, StoredCode
 from tunewright.backends.sagemaker.config import SageMakerConfig
 from tunewright.backends.sagemaker.deployment import journal_prefix
 from tunewright.exceptions import SettingsError, TunewrightError

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from tunewright.backends.sagemaker.code import (
+from tunewright.backends.s3.code import (
     RUNNER,
     CodeBundle,
     bundle_contents,

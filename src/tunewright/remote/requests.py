@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tunewright.aws import REMOTE_VARIABLE, ROLE_VARIABLE, Endpoint, EndpointKind
-from tunewright.backends.sagemaker.code import CodeBundle
+from tunewright.backends.s3.code import CodeBundle
 from tunewright.backends.sagemaker.plugin import shared_packages
 from tunewright.backends.sagemaker.requests import CODE_CHANNEL, runner_command
 from tunewright.backends.sagemaker.template import merge, without_key_of_local_disks

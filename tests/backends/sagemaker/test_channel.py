@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tunewright.aws import S3Objects, StoredObject
 from tunewright.backends.engine.channel import Inbox, Mailbox
 from tunewright.backends.engine.job_service import JobName
-from tunewright.backends.sagemaker.checkpoints import complete_checkpoints
-from tunewright.backends.sagemaker.transport import OVERLAP_SECONDS, S3Transport
+from tunewright.backends.s3.channel import OVERLAP_SECONDS, S3Channel
+from tunewright.backends.s3.checkpoints import complete_checkpoints
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, End, Report
 from tunewright.runner.s3_channel import seconds_ahead
@@ -126,7 +126,7 @@ def put(objects: S3Objects, run: str, seq: int, wall: float, *, size: int = 0) -
 
 
 def test_one_listing_brings_everything_once(objects: S3Objects, aws: Any) -> None:
-    reader = Inbox(S3Transport(objects, overlap=5))
+    reader = Inbox(S3Channel(objects, overlap=5))
     put(objects, "0-0-0", 1, 1000.0)
     put(objects, "1-0-0", 1, 1001.0, size=2000)
     objects.put("reports/strange", b"")
@@ -138,7 +138,7 @@ def test_one_listing_brings_everything_once(objects: S3Objects, aws: Any) -> Non
 
 
 def test_a_late_object_within_the_overlap_is_seen(objects: S3Objects) -> None:
-    reader = Inbox(S3Transport(objects, overlap=5))
+    reader = Inbox(S3Channel(objects, overlap=5))
     put(objects, "0-0-0", 1, 1000.0)
     reader.poll()
     put(objects, "1-0-0", 1, 996.0)
@@ -152,7 +152,7 @@ def test_a_late_object_within_the_overlap_is_seen(objects: S3Objects) -> None:
 
 def test_a_machine_whose_clock_runs_ahead_silences_no_other(objects: S3Objects) -> None:
     """Its clock was put right after it was compared with that of S3, say."""
-    reader, now = Inbox(S3Transport(objects, overlap=5)), time.time()
+    reader, now = Inbox(S3Channel(objects, overlap=5)), time.time()
     put(objects, "0-0-0", 1, now + 3600)
     put(objects, "1-0-0", 1, now)
     assert reader.poll()
@@ -164,7 +164,7 @@ def test_a_machine_whose_clock_runs_ahead_silences_no_other(objects: S3Objects) 
 
 
 def test_a_forgotten_run_is_not_heard_again(objects: S3Objects) -> None:
-    reader = Inbox(S3Transport(objects, overlap=5))
+    reader = Inbox(S3Channel(objects, overlap=5))
     put(objects, "0-0-0", 1, 1000.0)
     reader.poll()
     reader.forget(JobName(0, 0, 0))
@@ -176,7 +176,7 @@ def test_a_forgotten_run_is_not_heard_again(objects: S3Objects) -> None:
 
 
 def test_an_older_retry_is_forgotten_without_what_a_newer_one_said(objects: S3Objects) -> None:
-    reader = Inbox(S3Transport(objects, overlap=5))
+    reader = Inbox(S3Channel(objects, overlap=5))
     put(objects, "0-0-0", 1, 1000.0)
     put(objects, "0-0-1", 1, 1001.0)
     reader.poll()
@@ -193,7 +193,7 @@ def test_an_older_retry_is_forgotten_without_what_a_newer_one_said(objects: S3Ob
 
 
 def test_what_no_runner_wrote_is_passed_over(objects: S3Objects) -> None:
-    reader = Inbox(S3Transport(objects, overlap=5))
+    reader = Inbox(S3Channel(objects, overlap=5))
     for payload in ("AAAA", "e30=", "body", "W10="):
         objects.put(f"reports/0000001000000-0-0-0-1-r~{payload}", b"")
     reader.poll()
@@ -201,7 +201,7 @@ def test_what_no_runner_wrote_is_passed_over(objects: S3Objects) -> None:
 
 
 def test_a_new_session_begins_where_it_is_told(objects: S3Objects) -> None:
-    reader = Inbox(S3Transport(objects, overlap=5))
+    reader = Inbox(S3Channel(objects, overlap=5))
     put(objects, "0-0-0", 1, 1000.0)
     put(objects, "0-0-0", 2, 2000.0)
     reader.begin_at(1990.0)
@@ -251,7 +251,7 @@ def test_late_and_doubled_reports_count_once_and_in_order(
                 shard = s3_keys.shard_of(trial_id, n_shards)
                 key, _ = s3_keys.encode(f"{trial_id}-0-0", n + 1, message, room=900, shard=shard)
                 objects.arrivals.append((at + delay + more, key))
-    reader = Inbox(S3Transport(objects, overlap=OVERLAP_SECONDS, n_shards=n_shards))  # type: ignore[arg-type] - what it uses of S3Objects
+    reader = Inbox(S3Channel(objects, overlap=OVERLAP_SECONDS, n_shards=n_shards))  # type: ignore[arg-type] - what it uses of S3Objects
     reader.begin_at(begin)
     names = [JobName(trial_id, 0, 0) for trial_id in range(len(delays))]
     got: dict[JobName, list[int]] = {name: [] for name in names}
@@ -285,14 +285,14 @@ def test_trials_are_spread_over_shards_and_keys_say_it() -> None:
 
 def test_a_session_of_fewer_shards_reads_those_of_earlier_sessions(objects: S3Objects) -> None:
     """Its workers' runners may still write there."""
-    S3Transport(objects, overlap=5, n_shards=3).open()
+    S3Channel(objects, overlap=5, n_shards=3).open()
     key, body = s3_keys.encode("5-0-0", 1, report(1, wall=1000.0), room=900, shard=2)
     objects.put(key, body)
-    reader = Inbox(S3Transport(objects, overlap=5))
+    reader = Inbox(S3Channel(objects, overlap=5))
     reader.channel.open()
     assert reader.poll()
     assert [seq for seq, _ in reader.box(JobName(5, 0, 0)).take()] == [1]
-    later = Inbox(S3Transport(objects, overlap=5, n_shards=2))
+    later = Inbox(S3Channel(objects, overlap=5, n_shards=2))
     later.channel.open()
     assert later.poll()
 
@@ -305,7 +305,7 @@ def test_where_a_page_is_too_short_most_listings_reach_back_less() -> None:
         key, _ = s3_keys.encode("0-0-0", n + 1, Report(n + 1, n + 1, {}, 0.0, at), room=900)
         objects.arrivals.append((at, key))
     reader, name, sizes, got = (
-        Inbox(S3Transport(objects, overlap=60.0)),
+        Inbox(S3Channel(objects, overlap=60.0)),
         JobName(0, 0, 0),
         list[int](),
         list[int](),

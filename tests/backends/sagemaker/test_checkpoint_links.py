@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import S3Objects
-from tunewright.backends.sagemaker.checkpoints import download
+from tunewright.backends.s3.checkpoints import download
 from tunewright.runner.checkpoints import S3Checkpoints, SyncedCheckpoints, load_from, snapshot
 from tunewright.runner.s3_keys import checkpoint_prefix
 

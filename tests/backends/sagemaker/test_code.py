@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import S3Objects
-from tunewright.backends.sagemaker.code import (
+from tunewright.backends.s3.code import (
     CodeBundle,
     bundle_code,
     bundle_contents,

@@ -13,8 +13,8 @@ import pytest
 from moto import mock_aws
 
 from tunewright.aws import resolve_endpoint, shipped_prices
+from tunewright.backends.s3.code import CodeBundle, bundle_code, sources_of
 from tunewright.backends.sagemaker import dry_run, estimate
-from tunewright.backends.sagemaker.code import CodeBundle, bundle_code, sources_of
 from tunewright.backends.sagemaker.deployment import bundle, check_images, sources, unpriced_types
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.space import Categorical, Float, SearchSpace

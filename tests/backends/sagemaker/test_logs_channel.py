@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tunewright.aws import ServiceError
-from tunewright.backends.sagemaker import transport
+from tunewright.backends.sagemaker import log_channel
 from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner import log_lines
@@ -147,7 +147,7 @@ def test_what_comes_late_is_waited_for(
     make: Callable[..., Any], jobs: LogJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job is over, and its lines reach the log afterwards, the last ones first."""
-    monkeypatch.setattr(transport, "INGESTION_SECONDS", 1e9)
+    monkeypatch.setattr(log_channel, "INGESTION_SECONDS", 1e9)
     driver = make()
     driver.backend.start(run(), CONFIG)
     driver.until_created("0-0-0")

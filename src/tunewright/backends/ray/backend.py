@@ -31,8 +31,8 @@ from tunewright.backends.ray.config import ONE_NODE, RayConfig
 from tunewright.backends.ray.job_service import RayJobs
 from tunewright.backends.ray.places import FolderPlace
 from tunewright.backends.ray.s3_place import S3Place, open_s3
-from tunewright.backends.sagemaker.transport import OVERLAP_SECONDS, S3Transport
-from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
+from tunewright.backends.s3.channel import OVERLAP_SECONDS, S3Channel
+from tunewright.backends.s3.tasks import S3TaskBoard
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend
@@ -97,7 +97,7 @@ class RayBackend(EngineBackend, Backend):
         place = S3Place(benchmark, config, experiment, self._session, workers)
         s3_context = EngineContext(
             jobs=RayJobs(client, place, config, experiment, notices),
-            channel=S3Transport(place.objects, overlap=OVERLAP_SECONDS),
+            channel=S3Channel(place.objects, overlap=OVERLAP_SECONDS),
             costs=costs,
             prices=prices,
             settings=settings,

@@ -11,7 +11,6 @@ from typing import final
 
 from typing_extensions import override
 
-from tunewright.backends.engine.folder_backend import SignsOfLife
 from tunewright.backends.engine.folder_channel import FolderChannel, FolderOrder
 from tunewright.backends.ray.s3_program import UNSEEN_EXIT
 from tunewright.runner.folder_job import HEARTBEAT
@@ -28,7 +27,7 @@ class Entry:
     """Of its environment."""
 
 
-class Place(SignsOfLife, ABC):
+class Place(ABC):
     """Orders of jobs, and their signs of life."""
 
     signs_seconds: float
@@ -66,6 +65,14 @@ class Place(SignsOfLife, ABC):
     @abstractmethod
     def entry(self, order: FolderOrder, name: str) -> Entry:
         """The beginning of a job; nothing is stored."""
+
+    @abstractmethod
+    def begun(self) -> dict[str, float]:
+        """The jobs that have begun in any session, by key, with seconds since 1970."""
+
+    @abstractmethod
+    def heartbeat(self, key: str) -> str:
+        """A job's sign of life, different from the last one while it lives; empty before it has begun."""
 
 
 @final

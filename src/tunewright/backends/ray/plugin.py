@@ -33,8 +33,8 @@ from tunewright.backends.ray.places import Entry, seen_command
 from tunewright.backends.ray.s3_place import S3Place, open_s3, s3_objects
 from tunewright.backends.ray.s3_program import PROGRAM_VARIABLE
 from tunewright.backends.ray.tuner_job import launch
-from tunewright.backends.sagemaker.checkpoints import download
-from tunewright.backends.sagemaker.workers.tasks import run_logs
+from tunewright.backends.s3.checkpoints import download
+from tunewright.backends.s3.tasks import run_logs
 from tunewright.exceptions import SettingsError
 from tunewright.runner.s3_keys import checkpoint_prefix
 from tunewright.trial import Checkpoint, Start

@@ -21,8 +21,8 @@ from tunewright.backends.ray import s3_program
 from tunewright.backends.ray.config import RayConfig
 from tunewright.backends.ray.places import Entry, Place
 from tunewright.backends.ray.s3_program import BEAT_SECONDS, PROGRAM_VARIABLE
-from tunewright.backends.sagemaker.code import bundle_code, size_problem, sources_of, upload_code
-from tunewright.backends.sagemaker.requests import run_facts, script_config
+from tunewright.backends.s3.code import bundle_code, size_problem, sources_of, upload_code
+from tunewright.backends.s3.orders import run_facts, script_config
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import BackendError, SettingsError
 from tunewright.runner.contract import (

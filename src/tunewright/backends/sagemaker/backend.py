@@ -18,19 +18,15 @@ from tunewright.backends.engine import (
 from tunewright.backends.engine.channel import Channel
 from tunewright.backends.engine.job_service import JobOrder, OrderT
 from tunewright.backends.engine.run_meter import Overheads
-from tunewright.backends.sagemaker.checkpoints import CopiedCheckpoints
+from tunewright.backends.s3.channel import OVERLAP_SECONDS, SHORTEST_OVERLAP, S3Channel
+from tunewright.backends.s3.checkpoints import CopiedCheckpoints
 from tunewright.backends.sagemaker.config import LOGS, SageMakerConfig
 from tunewright.backends.sagemaker.costs import SageMakerCosts, SageMakerPrices
 from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.job_service import JobLogs, SageMakerJobs
+from tunewright.backends.sagemaker.log_channel import LogChannel
 from tunewright.backends.sagemaker.requests import Deployment, JobRequest, build_request
 from tunewright.backends.sagemaker.settings import JobSettings
-from tunewright.backends.sagemaker.transport import (
-    OVERLAP_SECONDS,
-    SHORTEST_OVERLAP,
-    LogTransport,
-    S3Transport,
-)
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.interfaces import Backend
 from tunewright.trial import ServiceTrouble
@@ -141,9 +137,9 @@ def run_requests(site: ExperimentSite) -> Callable[[JobOrder], JobRequest]:
 
 def _channel(site: ExperimentSite, jobs: SageMakerJobs[OrderT], time: ServiceTime) -> Channel:
     if site.settings.channel == LOGS:
-        return LogTransport(JobLogs(site.session), jobs, CopiedCheckpoints(site.objects), time)
+        return LogChannel(JobLogs(site.session), jobs, CopiedCheckpoints(site.objects), time)
     overlap = time.seconds(OVERLAP_SECONDS, at_least=SHORTEST_OVERLAP)
-    return S3Transport(site.objects, overlap=overlap, n_shards=site.settings.n_report_shards)
+    return S3Channel(site.objects, overlap=overlap, n_shards=site.settings.n_report_shards)
 
 
 def _engine_settings(settings: JobSettings) -> EngineSettings:

@@ -30,7 +30,7 @@ from tunewright.aws.account import FULL_ACCESS_LIMIT
 from tunewright.aws.session import EMULATED_ACCOUNT
 from tunewright.backends.engine.context import Notices
 from tunewright.backends.engine.job_service import JobOrder
-from tunewright.backends.sagemaker.code import (
+from tunewright.backends.s3.code import (
     CODE,
     IGNORE_FILE,
     JOURNALS,
@@ -204,7 +204,7 @@ def sources(settings: JobSettings) -> Sources:
     Raises
     ------
     SettingsError
-        As :func:`~tunewright.backends.sagemaker.code.sources_of`.
+        As :func:`~tunewright.backends.s3.code.sources_of`.
     """
     benchmark = settings.benchmark
     return sources_of(benchmark.script, [Path(one) for one in benchmark.dependencies])

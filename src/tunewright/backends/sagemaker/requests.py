@@ -13,7 +13,8 @@ from typing import Any, Final
 from tunewright.aws import has_gpu
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
-from tunewright.backends.sagemaker.code import RUNNER
+from tunewright.backends.s3.code import RUNNER
+from tunewright.backends.s3.orders import run_facts, script_config
 from tunewright.backends.sagemaker.config import LOGS
 from tunewright.backends.sagemaker.settings import SPOT_WAIT_SECONDS, JobSettings
 from tunewright.backends.sagemaker.template import (
@@ -22,7 +23,6 @@ from tunewright.backends.sagemaker.template import (
     merge,
     without_key_of_local_disks,
 )
-from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.runner.checkpoints import SYNCED_FOLDER, synced_prefix
 from tunewright.runner.contract import (
@@ -37,7 +37,7 @@ from tunewright.runner.contract import (
     Mode,
 )
 from tunewright.runner.training_job import CHANGED_CODE
-from tunewright.types import Config, ConfigValue
+from tunewright.types import Config
 
 EXPERIMENT_LENGTH: Final = 40
 """Of 63 characters that a job's name may have; the rest is for the three numbers."""
@@ -378,31 +378,6 @@ def chooses_count(config: Config) -> bool:
 def chooses_type(config: Config) -> bool:
     """Whether the configuration itself names the instance type."""
     return any(name in config for name in TYPE_NAMES)
-
-
-def script_config(order: JobOrder, benchmark: RealBenchmarkDefinition) -> dict[str, ConfigValue]:
-    """The configuration of the script."""
-    config = dict(order.config)
-    name = benchmark.max_resource_attr
-    if benchmark.until_as_max_resource and name and order.run.until is not None:
-        config[name] = order.run.until
-    return config
-
-
-def run_facts(order: JobOrder) -> dict[str, Any]:
-    """Description of a run for the runner, beside its configuration."""
-    run = order.run
-    source = run.from_checkpoint
-    return {
-        "trial_id": run.trial_id,
-        "attempt": run.attempt,
-        "retry": order.retry,
-        "until": run.until,
-        "resume_from": run.resume_from,
-        "source": None if source is None else [source.trial_id, source.resource],
-        "dollars_per_hour": order.dollars_per_hour * order.billed_share,
-        "cost_before": round(order.cost_before, 6),
-    }
 
 
 def _algorithm(parts: _JobParts, deployment: Deployment, settings: JobSettings) -> dict[str, Any]:

@@ -25,9 +25,9 @@ from tunewright.aws import S3Objects
 from tunewright.aws.boto import new_session
 from tunewright.backends.engine.channel import Inbox
 from tunewright.backends.engine.job_service import JobName
-from tunewright.backends.sagemaker.transport import S3Transport
+from tunewright.backends.s3.channel import S3Channel
+from tunewright.backends.s3.tasks import S3TaskBoard
 from tunewright.backends.sagemaker.workers import WorkersBackend, WorkerSettings
-from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
 from tunewright.interfaces import BackendEvent
 from tunewright.runner import s3_keys
 from tunewright.runner.build import runner_bytes
@@ -83,7 +83,7 @@ class Instance:
         self.client = client
         self.objects = S3Objects(client, BUCKET, self.prefix)
         self.board = S3TaskBoard(self.objects, job_settings().benchmark)
-        self.reader = Inbox(S3Transport(self.objects, overlap=60.0))
+        self.reader = Inbox(S3Channel(self.objects, overlap=60.0))
         self.url = url
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -125,7 +125,7 @@ class Instance:
         self.objects.delete_under("")
         shutil.rmtree(self.base)
         self.base.mkdir()
-        self.reader = Inbox(S3Transport(self.objects, overlap=60.0))
+        self.reader = Inbox(S3Channel(self.objects, overlap=60.0))
 
     def post(self, trial_id: int, **config: Any) -> str:
         facts = {"trial_id": trial_id, "source": None}

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tunewright.aws import S3Objects
 from tunewright.backends.engine.job_service import JobName, JobOrder
 from tunewright.backends.engine.tasks import LeaseWatch
-from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
+from tunewright.backends.s3.tasks import S3TaskBoard
 from tunewright.runner.s3_tasks import S3Lease, TaskQueue
 from tunewright.testing.jobs import job_settings
 from tunewright.trial import Run

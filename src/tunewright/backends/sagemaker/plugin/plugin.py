@@ -30,9 +30,9 @@ from tunewright.backends.plugin import (
     ExperimentContext,
     TrialLog,
 )
+from tunewright.backends.s3.checkpoints import CopiedCheckpoints, download
+from tunewright.backends.s3.code import ROOT_PREFIX, StoredCode
 from tunewright.backends.sagemaker.backend import SageMakerBackend
-from tunewright.backends.sagemaker.checkpoints import CopiedCheckpoints, download
-from tunewright.backends.sagemaker.code import ROOT_PREFIX, StoredCode
 from tunewright.backends.sagemaker.config import LOGS, SageMakerConfig, SageMakerPlace
 from tunewright.backends.sagemaker.deployment import (
     Estimate,

@@ -42,10 +42,12 @@ from tunewright.backends.engine.context import Notices
 from tunewright.backends.engine.job_service import CreateOutcome, JobOrder
 from tunewright.backends.engine.jobs import POOL_SECONDS
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder
-from tunewright.backends.sagemaker.code import ROOT_PREFIX
+from tunewright.backends.s3.code import ROOT_PREFIX
+from tunewright.backends.s3.tasks import S3TaskBoard
 from tunewright.backends.sagemaker.config import KEEP_ALIVE_MAX, SageMakerConfig
 from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.job_service import JobLogs, bill_of, over_limit
+from tunewright.backends.sagemaker.log_channel import INGESTION_SECONDS
 from tunewright.backends.sagemaker.requests import (
     WorkerParameters,
     build_request,
@@ -55,9 +57,7 @@ from tunewright.backends.sagemaker.requests import (
 )
 from tunewright.backends.sagemaker.settings import JobSettings
 from tunewright.backends.sagemaker.template import merge
-from tunewright.backends.sagemaker.transport import INGESTION_SECONDS
 from tunewright.backends.sagemaker.verification.assumptions import ASSUMPTIONS
-from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
 from tunewright.benchmarks import definition
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import BackendError, TunewrightError

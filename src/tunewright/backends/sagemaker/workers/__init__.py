@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tunewright.backends.engine.worker_jobs import FleetPlan
+from tunewright.backends.s3.tasks import run_logs
 from tunewright.backends.sagemaker.settings import WorkerSettings
 from tunewright.backends.sagemaker.workers.backend import WorkersBackend, refuse_what_workers_cannot
 from tunewright.backends.sagemaker.workers.sizing import busy_in_jobs_mode, dry_run_workers, plan_fleet
-from tunewright.backends.sagemaker.workers.tasks import run_logs
 
 __all__ = [
     "FleetPlan",

@@ -7,13 +7,13 @@ from typing import Final, final
 from tunewright.aws import AwsSession
 from tunewright.backends.engine import EngineBackend, Notices, WorkerDispatcher
 from tunewright.backends.engine.worker_jobs import WorkerJobOrder, WorkerTimes
+from tunewright.backends.s3.tasks import S3TaskBoard
 from tunewright.backends.sagemaker.backend import make_context
 from tunewright.backends.sagemaker.config import MAX_RUN_MAX, S3, SageMakerConfig
 from tunewright.backends.sagemaker.deployment import ExperimentSite
 from tunewright.backends.sagemaker.requests import JobRequest, build_worker_request, worker_deployment
 from tunewright.backends.sagemaker.settings import JobSettings, WorkerSettings
 from tunewright.backends.sagemaker.workers.sizing import plan_fleet, worker_parameters
-from tunewright.backends.sagemaker.workers.tasks import S3TaskBoard
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.exceptions import SettingsError
 from tunewright.interfaces import Backend

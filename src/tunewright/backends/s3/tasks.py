@@ -11,7 +11,7 @@ from typing_extensions import override
 from tunewright.aws import S3Objects
 from tunewright.backends.engine.job_service import JobOrder
 from tunewright.backends.engine.tasks import TaskBoard, TaskListing
-from tunewright.backends.sagemaker.requests import run_facts, script_config
+from tunewright.backends.s3.orders import run_facts, script_config
 from tunewright.benchmarks.definition import RealBenchmarkDefinition
 from tunewright.runner import s3_keys
 from tunewright.runner.worker import DRAIN
