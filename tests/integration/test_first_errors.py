@@ -68,6 +68,15 @@ class Account:
         shown = self._capsys.readouterr()
         return shown.out + shown.err
 
+    def doctor(self, *more: str, code: int) -> str:
+        """What ``tunewright doctor`` prints about the account."""
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as exited:
+            main(["doctor", "--backend", "sagemaker", "--endpoint", self.emulator.url, *more])
+        shown = self._capsys.readouterr().out
+        assert exited.value.code == code, shown
+        return shown.partition("Backend sagemaker\n")[2]
+
     def create_role(self) -> None:
         """Create an execution role with the printed policy."""
         iam = iam_backends[ACCOUNT_ID]["aws"]
@@ -219,3 +228,42 @@ def test_denials_by_others_name_them(
     assert remedy in error
     assert "the permission is missing" not in error
     new.check_nothing_is_left()
+
+
+def test_the_doctor_finds_each_trouble_before_the_first_experiment(account: Callable[..., Account]) -> None:
+    new = account()
+    text = new.doctor("--instance_type", "ml.p4d.24xlarge", "--bucket", "my-data", code=1)
+    assert f"credentials: account {ACCOUNT_ID}, arn:aws:" in text
+    assert "role of the jobs: The account has no role for SageMaker jobs: create one" in text
+    assert "bucket: There is no bucket my-data: create it" in text
+    assert "jobs: they can be listed" in text
+    assert "logs: they can be read" in text
+    assert (
+        "quota, ml.p4d.24xlarge for training job usage: aws service-quotas request-service-quota-increase"
+        in text
+    )
+    new.check_nothing_is_left()
+
+
+def test_the_doctor_tries_the_bucket_and_leaves_nothing(account: Callable[..., Account]) -> None:
+    new = account(quotas={"ml.c5.xlarge": 1})
+    new.create_role()
+    usual = f"sagemaker-{REGION}-{ACCOUNT_ID}"
+    text = new.doctor(code=0)
+    assert f"role of the jobs: arn:aws:iam::{ACCOUNT_ID}:role/service-role/{ROLE}" in text
+    assert f"bucket: {usual} is created by the first experiment" in text
+    new.aws.store.create_bucket(usual)
+    assert f"bucket: {usual}: objects can be written, read and deleted" in new.doctor(code=0)
+    new.check_nothing_is_left()
+
+
+def test_the_doctor_does_not_get_past_wrong_credentials(
+    account: Callable[..., Account], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = account()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAWRONG")
+    text = new.doctor(code=1)
+    assert "credentials: no requests can be sent" in text
+    assert "does not accept the credentials" in text
+    assert "bucket" not in text
+    assert "SECRET" not in text

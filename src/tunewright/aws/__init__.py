@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tunewright.aws.account import ROLE_VARIABLE, choose_bucket, default_bucket, ensure_bucket, find_role
+from tunewright.aws.account import (
+    ROLE_VARIABLE,
+    choose_bucket,
+    default_bucket,
+    ensure_bucket,
+    find_bucket,
+    find_role,
+)
 from tunewright.aws.boto import ServiceError, request_problems
 from tunewright.aws.catalog import (
     DEFAULT_VERSION,
@@ -41,6 +48,7 @@ __all__ = [
     "choose_bucket",
     "default_bucket",
     "ensure_bucket",
+    "find_bucket",
     "find_role",
     "given_price",
     "gpus_of",

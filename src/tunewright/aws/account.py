@@ -205,6 +205,27 @@ def ensure_bucket(session: AwsSession, bucket: str | None = None, terms: BucketT
     BackendError
         The given bucket is missing, in another region or another account's, or the bucket cannot be used or created.
     """
+    name, is_there = find_bucket(session, bucket, terms)
+    if not is_there:
+        _create_bucket(session, name)
+    return name
+
+
+def find_bucket(
+    session: AwsSession, bucket: str | None = None, terms: BucketTerms | None = None
+) -> tuple[str, bool]:
+    """Name of the bucket, and whether it is there; nothing is created.
+
+    Parameters
+    ----------
+    session, bucket, terms
+        As for :func:`choose_bucket`.
+
+    Raises
+    ------
+    BackendError
+        The given bucket is missing, or the bucket is in another region or another account's, or cannot be used.
+    """
     name = choose_bucket(session, bucket, terms)
     client = session.client("s3")
     try:
@@ -217,10 +238,9 @@ def ensure_bucket(session: AwsSession, bucket: str | None = None, terms: BucketT
             raise BackendError(
                 f"There is no bucket {name}: create it, or leave --bucket out for the default one"
             ) from error
-        _create_bucket(session, name)
-        return name
+        return name, False
     _check_region(session, name, answer or {})
-    return name
+    return name, True
 
 
 def _check_region(session: AwsSession, bucket: str, answer: Mapping[str, Any]) -> None:

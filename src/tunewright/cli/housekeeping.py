@@ -524,7 +524,7 @@ def doctor_app_for(tokens: Sequence[str], *, all_backends: bool = False) -> App:
         explain=lambda name: explain_backend_flag(name, chosen or ""),
         read_table=lambda name, table: backend_table(name, table, chosen or "") or {},
         docs={
-            "backend": f"Also check what this backend needs, with a job of a second: {', '.join(backend_names())}"
+            "backend": f"Also check what this backend needs; on Slurm and Ray with a job of a second: {', '.join(backend_names())}"
         },
     )
     return record_app(

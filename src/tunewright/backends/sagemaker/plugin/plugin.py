@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar, final
@@ -28,6 +28,7 @@ from tunewright.backends.plugin import (
     BackendPlugin,
     Description,
     ExperimentContext,
+    Finding,
     TrialLog,
 )
 from tunewright.backends.s3.checkpoints import CopiedCheckpoints, download
@@ -44,6 +45,7 @@ from tunewright.backends.sagemaker.deployment import (
     sources,
     unpriced_types,
 )
+from tunewright.backends.sagemaker.examination import examine
 from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.plugin.execution import choose_execution
 from tunewright.backends.sagemaker.requests import job_prefix
@@ -190,6 +192,12 @@ class SageMakerPlugin(BackendPlugin[SageMakerConfig]):
         check_tags(config.tags)
         for template in (context.script.request_template, config.request_template):
             check_own_fields(template)
+
+    @override
+    def examine(self, config: SageMakerConfig, folder: Path) -> Iterator[Finding]:
+        """Credentials, role, bucket, jobs, logs and quotas of the account; no job, which would be billed."""
+        del folder
+        return examine(config, endpoint_of(config))
 
     @override
     def unknown_costs(self, config: SageMakerConfig, context: ExperimentContext) -> str:
