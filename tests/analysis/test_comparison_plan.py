@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,9 +70,23 @@ def test_every_ground_has_a_recipe_and_every_profile_its_grounds(folder: Import)
 def test_costly_methods_get_fewer_seeds(folder: Import, profile: str) -> None:
     cells, plan = folder("cells"), folder("plan").PLAN
     seeds = cells.n_seeds(plan.grounds["network"], plan.profiles[profile])
-    assert seeds["RS"] == 20
-    assert seeds["auto"] == 10
-    assert min(seeds.values()) >= 10
+    assert seeds["RS"] == seeds["auto"] == 10
+    assert seeds["HyperTune"] == 5
+    assert seeds.get("DyHPO", 1) == 1
+
+
+def test_methods_are_planned_where_they_can_be_used(folder: Import) -> None:
+    n_tasks, grounds = folder("cells").n_tasks, folder("plan").PLAN.grounds
+    assert n_tasks(grounds["lemur"], "RS") == 3
+    assert n_tasks(grounds["lemur"], "DEHB") == 0
+    assert n_tasks(grounds["moo"], "EHVI") == 8
+    assert n_tasks(grounds["moo"], "MOASHA") == 4
+    for ground in grounds.values():
+        assert all(
+            any(fnmatch(task, glob) for task in ground.judging)
+            for globs in ground.unfit.values()
+            for glob in globs
+        )
 
 
 def test_cells_are_ordered_by_seed_and_end_where_the_plan_does(folder: Import) -> None:
@@ -81,8 +96,8 @@ def test_cells_are_ordered_by_seed_and_end_where_the_plan_does(folder: Import) -
         name="g", title="", benchmark="{}", recipe="", suffix="-x", judging={"digits": 30.0}
     )
     profile = plans.Profile(name="sagemaker", grounds=("g",), keep_alive=60.0, extra_seconds=5.0)
-    found = cells.cells(profile, [ground], ["RS", "DyHPO"], range(9, 12), "judging")
-    assert [(cell.label, cell.seed) for cell in found] == [("RS", 9), ("DyHPO", 9), ("RS", 10), ("RS", 11)]
+    found = cells.cells(profile, [ground], ["RS", "DyHPO"], range(3), "judging")
+    assert [(cell.label, cell.seed) for cell in found] == [("RS", 0), ("DyHPO", 0), ("RS", 1), ("RS", 2)]
     assert {cell.benchmark.name for cell in found} == {"digits-x"}
     assert {cell.limits.max_wallclock_time for cell in found} == {35.0}
     assert found[0].backend.keep_alive == 60.0
@@ -206,12 +221,14 @@ def test_a_method_with_too_few_common_seeds_is_not_ranked(folder: Import) -> Non
         )
 
     runs = {
-        "a": task(one=setup(0), many=setup(0, 1, 2), two=setup(0, 1), other=setup(3, 4)),
-        "b": task(one=setup(0, 1), many=setup(0, 1, 2), two=setup(1, 2), other=setup(3, 4), late=setup(0)),
-    }
+        "a": task(four=setup(*range(4)), many=setup(*range(7)), five=setup(*range(5)), other=setup(*range(7, 14))),
+        "b": task(
+            four=setup(*range(7)), many=setup(*range(7)), five=setup(*range(2, 7)), other=setup(*range(7, 14)), late=setup(0)
+        ),
+    }  # fmt: skip
     ranked, others = page.ranked_setups(runs)
-    assert ranked == ["many", "two"]
-    assert sorted(others) == ["late", "one", "other"]
+    assert ranked == ["many", "five"]
+    assert sorted(others) == ["four", "late", "other"]
     single = {"a": task(x=setup(0), y=setup(0), z=setup(1))}
     assert page.ranked_setups(single) == (["x", "y"], ["z"])
     assert page.ranked_setups({}) == ([], [])

@@ -60,9 +60,13 @@ WITHOUT_RUNGS = ("RS", "REA", "CMA-ES", "KDE", "TPE", "BO", "BORE", "auto", "CQR
 
 methods = CHEAP | MIDDLE | COSTLY
 
-most_seeds = {
-    label: PLAN.seeds[cost]
-    for cost, labels in {"cheap": CHEAP, "middle": MIDDLE, "costly": COSTLY}.items()
-    for label in labels
-}
+
+def cost_of(label: str) -> str:
+    """Entry of the plan's seeds: the method's own, or that of its cost."""
+    if label in PLAN.seeds:
+        return label
+    return "costly" if label in COSTLY else "middle" if label in MIDDLE else "cheap"
+
+
+most_seeds = {label: PLAN.seeds[cost_of(label)] for label in methods}
 """Number of seeds of each method, whatever ``--num_seeds`` says."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from baselines import COSTLY, MIDDLE, SEVERAL, WITHOUT_RUNGS, methods
+from baselines import SEVERAL, WITHOUT_RUNGS, cost_of, methods
 from plan import PLAN, Ground, Profile
 
 from tunewright.backends.simulated.config import SimulatedConfig
@@ -23,14 +23,15 @@ def n_seeds(ground: Ground, profile: Profile) -> dict[str, int]:
     else:
         labels = list(ground.methods or (WITHOUT_RUNGS if ground.without_rungs else methods))
     return {
-        label: PLAN.seeds[ground.cost or _cost(label)]
+        label: PLAN.seeds[ground.cost or cost_of(label)]
         for label in labels
         if not profile.methods or label in profile.methods
     }
 
 
-def _cost(label: str) -> str:
-    return "costly" if label in COSTLY else "middle" if label in MIDDLE else "cheap"
+def n_tasks(ground: Ground, label: str) -> int:
+    """Number of judging tasks of a ground on which a method can be used."""
+    return sum(ground.fits(label, task) for task in ground.judging)
 
 
 def cells(

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from cells import n_seeds
+from cells import n_seeds, n_tasks
 from plan import PLAN, Ground, Profile
 from summarise import RESULTS, file_of
 
@@ -35,6 +35,8 @@ OTHER_PEERS = ("Optuna TPE-Hyperband", "Optuna GPSampler", "NePS PriorBand")
 N_SHOWN = 8
 """Lines of a figure, from the best mean rank on; random search and `auto` are added."""
 ALWAYS = ("auto", "RS")
+LEAST_SEEDS = 5
+"""Common seeds that a method's runs must leave, if it is to be ranked with the others."""
 
 ABOUT = """# Compare all methods
 
@@ -48,6 +50,8 @@ HOW_TO_READ = """## How to read the tables
 
 - The [plan](../benchmarking/nursery/benchmark_all/plan.toml) has tasks, budgets, seeds and profiles. The plan, and the [claims and goals](../benchmarking/nursery/benchmark_all/claims.toml),
   were committed before the first run on a judging task.
+- On 30 November 2026 the plan got fewer seeds, before most runs of the costlier methods. Tasks, budgets, claims and goals were not changed.
+- A method is ranked if it has five seeds in common with the others on each task.
 - A ground is a group of tasks. Tasks on which a setting was chosen, confirmed or dropped judge nothing.
 - A run is paired with the runs of the same task and seed. Intervals are 95 % bootstrap intervals over tasks and seeds as crossed factors.
 - `OneEpoch` trains a hundred configurations for one epoch and the best three of them to the end, and begins again. Every method with early stopping must beat this baseline.
@@ -166,15 +170,14 @@ def coverage(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
     for profile in PLAN.profiles.values():
         for ground in (PLAN.grounds[name] for name in profile.grounds):
             summaries, planned = runs[profile.name, ground.name, "judging"], n_seeds(ground, profile)
-            counts = {label: sum(_n_runs(s, label) for s in summaries.values()) for label in planned}
-            n_planned = len(ground.judging) * sum(planned.values())
+            n_done, n_planned = _runs(ground, profile, summaries)
             lines.append(
                 f"| {profile.name} | `{ground.name}` | {len(summaries)} of {len(ground.judging)} "
-                f"| {sum(counts.values()):,} of {n_planned:,} |"
+                f"| {n_done:,} of {n_planned:,} |"
             )
             seeds += [
                 f"| {profile.name} | `{ground.name}` | {text} | {', '.join(labels)} |"
-                for text, labels in _by_seeds(counts, planned, len(ground.judging)).items()
+                for text, labels in _by_seeds(ground, planned, summaries).items()
             ]
     absent = [
         f"- `{ground.name}`: {', '.join(ground.absent)}. Recipe: `{ground.recipe}`"
@@ -196,14 +199,14 @@ def coverage(runs: Mapping[tuple[str, str, str], Summaries]) -> list[str]:
 
 def _state(runs: Mapping[tuple[str, str, str], Summaries]) -> str:
     """Share of the plan that has been run, as a sentence."""
-    done = planned = 0
-    for profile in PLAN.profiles.values():
-        for ground in (PLAN.grounds[name] for name in profile.grounds):
-            numbers, summaries = n_seeds(ground, profile), runs[profile.name, ground.name, "judging"]
-            done += sum(_n_runs(summary, label) for summary in summaries.values() for label in numbers)
-            planned += len(ground.judging) * sum(numbers.values())
+    counts = [
+        _runs(PLAN.grounds[name], profile, runs[profile.name, name, "judging"])
+        for profile in PLAN.profiles.values()
+        for name in profile.grounds
+    ]
+    done, planned = (sum(column) for column in zip(*counts, strict=True))
     if done == planned:
-        return "The whole plan has been run.\n"
+        return f"The whole plan has been run: {planned:,} runs.\n"
     return (
         f"**This page is partial: {done:,} of {planned:,} planned runs ({100 * done / planned:.1f} %) have been made.** "
         "Verdicts and ranks can change.\n"
@@ -222,19 +225,32 @@ def _n_runs(summary: BenchmarkSummary, label: str) -> int:
     return len(summary.setups[label].runs) if label in summary.setups else 0
 
 
-def _by_seeds(counts: Mapping[str, int], planned: Mapping[str, int], n_tasks: int) -> dict[str, list[str]]:
-    """Methods by their seeds per task; none, if nothing has been run."""
+def _runs(ground: Ground, profile: Profile, summaries: Summaries) -> tuple[int, int]:
+    """Number of planned runs of a ground that have been made, and of all planned ones."""
+    planned = n_seeds(ground, profile)
+    done = sum(
+        min(_n_runs(summary, label), planned[label]) for summary in summaries.values() for label in planned
+    )
+    return done, sum(n * n_tasks(ground, label) for label, n in planned.items())
+
+
+def _by_seeds(ground: Ground, planned: Mapping[str, int], summaries: Summaries) -> dict[str, list[str]]:
+    """Methods by their seeds per task on which they can be used; none, if nothing has been run."""
+    if not summaries:
+        return {}
     groups: dict[str, list[str]] = {}
-    for label, count in counts.items():
-        text = f"{count / n_tasks:.3g} of {planned[label]}" if count else f"none of {planned[label]}"
+    for label, n in planned.items():
+        count, tasks = sum(_n_runs(summary, label) for summary in summaries.values()), n_tasks(ground, label)
+        text = f"{count / tasks:.3g} of {n}" if count else f"none of {n}" if tasks else "cannot be used"
         groups.setdefault(text, []).append(label)
-    return groups if any(counts.values()) else {}
+    return groups
 
 
 def ranked_setups(summaries: Mapping[str, BenchmarkSummary]) -> tuple[list[str], list[str]]:
     """Setups with runs on all tasks that have runs and seeds in common with the others there, and the rest.
 
-    Setups with the most runs come first; one that would leave fewer than two common seeds on a task (one, if none has more) is not ranked.
+    Setups with the most runs come first; one that would leave fewer common seeds on a task than `LEAST_SEEDS` (than there are, if none has
+    more) is not ranked.
     """
     seeds = {
         name: {label: {run.seed for run in setup.runs} for label, setup in summary.setups.items()}
@@ -250,7 +266,7 @@ def ranked_setups(summaries: Mapping[str, BenchmarkSummary]) -> tuple[list[str],
             name: common[name] & by_label[label] if ranked else by_label[label]
             for name, by_label in seeds.items()
         }
-        least = min(2, *(len(common[name]) for name in seeds)) if ranked else 1
+        least = min(LEAST_SEEDS, *(len(common[name]) for name in seeds)) if ranked else 1
         if all(len(found) >= least for found in left.values()):
             ranked.append(label)
             common = left
@@ -420,9 +436,8 @@ def states(lines: Sequence[str]) -> str:
 
 def _so_far(ground: str, summaries: Summaries) -> str:
     """Note that runs of the plan are missing."""
-    planned = n_seeds(PLAN.grounds[ground], PLAN.profiles["ideal"])
-    n_done = sum(_n_runs(summary, label) for summary in summaries.values() for label in planned)
-    return "" if n_done == len(PLAN.grounds[ground].judging) * sum(planned.values()) else " so far"
+    done, planned = _runs(PLAN.grounds[ground], PLAN.profiles["ideal"], summaries)
+    return "" if done == planned else " so far"
 
 
 def _goal_first(goal: Mapping[str, Any], judging: Mapping[str, Summaries], results: Path) -> list[Row]:

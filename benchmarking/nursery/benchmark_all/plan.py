@@ -46,6 +46,8 @@ class Ground:
     """Entry of the plan's seeds for all methods of this ground; empty: by method."""
     methods: tuple[str, ...] = ()
     """Labels; empty: all that can be used."""
+    unfit: dict[str, list[str]] = field(default_factory=dict)
+    """Label -> globs of tasks on which the method cannot be used."""
     n_trials: int | None = None
     """Number of trials instead of a time limit."""
     objectives: dict[str, list[str]] = field(default_factory=dict)
@@ -68,6 +70,10 @@ class Ground:
     def peers_name(self, task: str) -> str:
         """Name of a task in the peers' tables."""
         return _IDS.get(task, self.peers_task.format(task))
+
+    def fits(self, label: str, task: str) -> bool:
+        """Whether a method can be used on a task."""
+        return not any(fnmatch(task, glob) for glob in self.unfit.get(label, ()))
 
     def tasks(self, kind: str) -> dict[str, float]:
         """Task -> seconds, of ``judging`` or ``checked``."""
