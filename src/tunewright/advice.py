@@ -9,7 +9,7 @@ from typing import Final, final
 
 from tunewright.formatting import ProgressFacts, duration, listed, number, plural, unfinished_text
 from tunewright.history import History, Incumbent, ranked_trials
-from tunewright.space import Domain
+from tunewright.space import Categorical, Domain
 from tunewright.trial import ExperimentStatus, TrialStatus
 from tunewright.types import ConfigValue
 
@@ -131,7 +131,7 @@ def _space(facts: ProgressFacts, history: History) -> list[NextStep]:
         values = [config[name] for config in configs if name in config]
         if len(values) < n_best:
             continue  # it is not active in all of them
-        if domain.width > 1:
+        if isinstance(domain, Categorical):
             narrower += [f"{name} {values[0]}"] if _is_one_category(domain, values) else []
             continue
         places = [domain.encode(value)[0] for value in values]
@@ -150,9 +150,9 @@ def _space(facts: ProgressFacts, history: History) -> list[NextStep]:
     return steps
 
 
-def _is_one_category(domain: Domain, values: Sequence[ConfigValue]) -> bool:
+def _is_one_category(domain: Categorical, values: Sequence[ConfigValue]) -> bool:
     """Whether all values are the same one, which is not likely by chance."""
-    return len(set(values)) == 1 and domain.width ** (1 - len(values)) < _CHANCE
+    return len(set(values)) == 1 and len(domain.values) ** (1 - len(values)) < _CHANCE
 
 
 def _bound(domain: Domain, places: Sequence[float]) -> str:

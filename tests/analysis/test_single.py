@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tunewright import AskTell
 from tunewright.advice import NextStep, next_steps
 from tunewright.analysis import curves, load
 from tunewright.analysis import importance as importance_module
@@ -22,8 +23,11 @@ from tunewright.benchmarks.tables import simulated_benchmark
 from tunewright.cli import main
 from tunewright.dashboard.page import ASSETS
 from tunewright.experiments import Experiment, Limits, Outcome, load_outcome, method, run_experiment
-from tunewright.formatting import stored_facts
+from tunewright.formatting import ProgressFacts, stored_facts
+from tunewright.metric import Metric
+from tunewright.space import Categorical, Float, SearchSpace
 from tunewright.storage import ExperimentFolder
+from tunewright.trial import ExperimentStatus
 
 pytest.importorskip("matplotlib")
 Store = Callable[..., ExperimentFolder]
@@ -152,6 +156,21 @@ def test_best_values_at_a_bound_advise_a_wider_range_and_close_ones_a_narrower(s
     close = texts(advice(store, [abs((i % 10) / 10 - 0.5) for i in range(40)]))
     assert re.search(r"try a narrower one with lr 0\.[1-4]\S* to 0\.[6-9]", close)
     assert "width" not in close
+
+
+def test_a_category_has_no_wider_range() -> None:
+    """Two values take one column, as a number does."""
+    space = SearchSpace({"flag": Categorical((False, True)), "x": Float(0.0, 1.0)})
+    metric = Metric("loss")
+    study = AskTell(space, metric=metric, method="RandomSearch")
+    for number in range(40):
+        asked = study.ask()
+        assert asked is not None
+        study.complete(asked, number / 1000 + (0.0 if asked.config["flag"] else 1.0))
+    facts = ProgressFacts(title="", metric=metric, space=space, n_workers=1)
+    advised = texts(next_steps(facts, study.history, ExperimentStatus.COMPLETED))
+    assert "wider" not in advised
+    assert "try a narrower one with flag True" in advised
 
 
 def test_values_without_an_effect_lead_to_no_advice_on_the_space(store: Store) -> None:
