@@ -100,6 +100,9 @@ class Dispatcher(ABC):
     def open_jobs(self, runs: Collection[TrackedRun]) -> list[str]:
         """Full names of the jobs that may be running."""
 
+    def close(self) -> None:
+        """Free what the dispatcher holds; no request is sent. Default: nothing."""
+
 
 class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of an engine's backend
     """Runs trials as jobs of an engine. Everything happens in the calling thread, in :meth:`wait`.
@@ -226,6 +229,7 @@ class EngineBackend(ABC):  # noqa: B024 - of no use without the constructor of a
         except (BackendError, RequestError) as error:
             self._context.notices.add(f"WARNING: jobs or warm pools may be left running ({error})")
         finally:
+            self._dispatcher.close()
             self._context.jobs.close()
 
     def _check_age(self, runs: Sequence[OpenRun], statuses: Mapping[str, JobStatus]) -> None:

@@ -177,6 +177,11 @@ class WorkerDispatcher(Dispatcher):
     def open_jobs(self, runs: Collection[TrackedRun]) -> list[str]:
         return [self._context.jobs.full_name(job.order.key) for job in self._fleet.jobs if job.may_run]
 
+    @override
+    def close(self) -> None:
+        """End the threads of requests."""
+        self._pool.shutdown(wait=False)
+
     def _tracked(self, order: JobOrder, first_retry: int = 0) -> TrackedRun:
         return TrackedRun(order, speed=self._context.time.speed, overheads=None, first_retry=first_retry)
 
