@@ -71,7 +71,7 @@ def test_costly_methods_get_fewer_seeds(folder: Import, profile: str) -> None:
     cells, plan = folder("cells"), folder("plan").PLAN
     seeds = cells.n_seeds(plan.grounds["network"], plan.profiles[profile])
     assert seeds["RS"] == seeds["auto"] == 10
-    assert seeds["HyperTune"] == 5
+    assert seeds["HyperTune"] == 3
     assert seeds.get("DyHPO", 1) == 1
 
 
@@ -174,6 +174,8 @@ def test_the_page_names_what_was_run_and_is_equal_each_time(
     assert "| W | **met** | HyperTune: 2.0 ms then, 2.0 ms now |" in text
     assert "| W | **missed** | BO: 2.0 ms then, 2.5 ms now |" in text
     assert "| auto | 3 of 10 | 3.0 / 3.0 / 3.0 / 3.0 |" in text
+    assert "| ASHA-PROM | 3, 9 | **0.00 (0.00 to 0.00)** | **0.00 (0.00 to 0.00)** |" in text
+    assert "| RS | 3, 9 | **1.00 (1.00 to 1.00)** | **1.00 (1.00 to 1.00)** |" in text
 
 
 def test_lines_of_peers_become_runs_at_shares_of_the_budget(
@@ -221,14 +223,14 @@ def test_a_method_with_too_few_common_seeds_is_not_ranked(folder: Import) -> Non
         )
 
     runs = {
-        "a": task(four=setup(*range(4)), many=setup(*range(7)), five=setup(*range(5)), other=setup(*range(7, 14))),
+        "a": task(two=setup(0, 1), many=setup(*range(5)), three=setup(*range(3)), other=setup(7, 8, 9)),
         "b": task(
-            four=setup(*range(7)), many=setup(*range(7)), five=setup(*range(2, 7)), other=setup(*range(7, 14)), late=setup(0)
+            two=setup(0, 1, 2), many=setup(*range(5)), three=setup(2, 3, 4), other=setup(7, 8, 9), late=setup(0)
         ),
     }  # fmt: skip
     ranked, others = page.ranked_setups(runs)
-    assert ranked == ["many", "five"]
-    assert sorted(others) == ["four", "late", "other"]
+    assert ranked == ["many", "three"]
+    assert sorted(others) == ["late", "other", "two"]
     single = {"a": task(x=setup(0), y=setup(0), z=setup(1))}
     assert page.ranked_setups(single) == (["x", "y"], ["z"])
     assert page.ranked_setups({}) == ([], [])

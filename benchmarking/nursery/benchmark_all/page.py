@@ -35,7 +35,7 @@ OTHER_PEERS = ("Optuna TPE-Hyperband", "Optuna GPSampler", "NePS PriorBand")
 N_SHOWN = 8
 """Lines of a figure, from the best mean rank on; random search and `auto` are added."""
 ALWAYS = ("auto", "RS")
-LEAST_SEEDS = 5
+LEAST_SEEDS = 3
 """Common seeds that a method's runs must leave, if it is to be ranked with the others."""
 
 ABOUT = """# Compare all methods
@@ -51,7 +51,7 @@ HOW_TO_READ = """## How to read the tables
 - The [plan](../benchmarking/nursery/benchmark_all/plan.toml) has tasks, budgets, seeds and profiles. The plan, and the [claims and goals](../benchmarking/nursery/benchmark_all/claims.toml),
   were committed before the first run on a judging task.
 - On 30 November 2026 the plan got fewer seeds, before most runs of the costlier methods. Tasks, budgets, claims and goals were not changed.
-- A method is ranked if it has five seeds in common with the others on each task.
+- A method is ranked if it has three seeds in common with the others on each task.
 - A ground is a group of tasks. Tasks on which a setting was chosen, confirmed or dropped judge nothing.
 - A run is paired with the runs of the same task and seed. Intervals are 95 % bootstrap intervals over tasks and seeds as crossed factors.
 - `OneEpoch` trains a hundred configurations for one epoch and the best three of them to the end, and begins again. Every method with early stopping must beat this baseline.
@@ -322,10 +322,44 @@ def section(summaries: Summaries, ground: Ground, profile: Profile, figure: Path
         table.append(
             f"Not ranked, as they lack runs with common seeds on some of these tasks: {', '.join(sorted(others))}.\n"
         )
+    if "auto" in ordered:
+        table += against_auto(summaries)
     of_auto = [label for label in ordered if "auto" in (label, *ranks.equal.get(label, ()))]
     shown = "".join(f"{centre[label][-1]:.1f}, place {1 + ordered.index(label)}" for label in of_auto)
     cells = f"{len(every)} | {len(ordered)} | {_shown(ordered[0], ranks)}: {centre[ordered[0]][-1]:.1f} | {shown} |"
     return [*lines, *folded("Table by method", table)], cells
+
+
+def against_auto(summaries: Summaries) -> list[str]:
+    """Table of `auto` against each other method on all tasks and seeds that both have."""
+    labels = {label for summary in summaries.values() for label in summary.setups} - {"auto"}
+    found = {
+        label: [
+            evaluate(
+                Contrast(first="auto", second=label, share_of_first=share, share_of_second=share), summaries
+            )
+            for share in (0.5, 1.0)
+        ]
+        for label in labels
+    }
+    lines = [
+        "| method | tasks, pairs | `auto` is better at 50 % | `auto` is better at 100 % |",
+        "|---|---|---|---|",
+    ]
+    for label in sorted(found, key=lambda label: (found[label][1].centre, label)):
+        half, end = found[label]
+        if end.n_pairs:
+            lines.append(f"| {label} | {end.n_benchmarks}, {end.n_pairs} | {_share(half)} | {_share(end)} |")
+    return [
+        "Share of pairs in which `auto` is better, with its interval; bold: the interval leaves out one half.\n",
+        *lines,
+        "",
+    ]
+
+
+def _share(found: Finding) -> str:
+    text = f"{found.centre:.2f} ({found.low:.2f} to {found.high:.2f})"
+    return text if found.verdict is Verdict.OPEN else f"**{text}**"
 
 
 def _shown(label: str, ranks: Ranks) -> str:
