@@ -204,6 +204,26 @@ def test_lines_of_peers_become_runs_at_shares_of_the_budget(
     assert found.runs[0].deciding == 20.0
 
 
+def test_variants_are_compared_on_tasks_that_judge_nothing(
+    folder: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the plan's own definition of a benchmark, as if all tables were here."""
+    variants, plan = folder("variants"), folder("plan").PLAN
+    asked: list[tuple[str, float]] = []
+
+    def benchmarks(_plan: Any, ground: Any, _profile: Any, kind: str) -> list[Any]:
+        asked.extend((ground.name_of(task), seconds) for task, seconds in ground.tasks(kind).items())
+        return []
+
+    monkeypatch.setattr(type(plan), "benchmarks", benchmarks)
+    for trial in variants.TRIALS.values():
+        assert list(variants.benchmarks(trial)) == []
+    judging = {ground.name_of(task) for ground in plan.grounds.values() for task in ground.judging}
+    assert len(asked) == 18
+    assert not {name for name, _ in asked} & judging
+    assert all(seconds > 0 for _, seconds in asked)
+
+
 def test_judging_tasks_are_a_plan_for_the_peers(folder: Import) -> None:
     found = folder("peers_plan").peers_plan(folder("plan").PLAN.grounds["rows"])
     assert {"table": "lcbench_surrogate.npz", "task": "126026", "budget": 1530} in found["tasks"]

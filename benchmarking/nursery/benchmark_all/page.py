@@ -127,6 +127,8 @@ def main() -> None:
     parts += [HOW_TO_READ]
     lines = goals(claims["goals"], judging, given.results)
     parts += ["## Goals\n", states(lines), *folded("Goals with their states", lines)]
+    if tried := [f"- {line}" for goal in claims["goals"] for line in goal.get("tried", ())]:
+        parts += folded("Tried for goals that are missed", [*tried, ""])
     parts += ["## Claims of six papers\n", ABOUT_CLAIMS]
     parts += claims_figure(claims["claims"], judging, figures / "comparison-claims.svg")
     parts += folded("Claims with their verdicts", claims_table(claims["claims"], judging))
