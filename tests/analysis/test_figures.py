@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -183,6 +184,9 @@ def test_few_seeds_have_no_intervals_and_prove_nothing(
     assert " 1 | 3 | 5 |" in f" {texts(ranks)} "
     assert "over 1 pair of" in texts(ranks)
     assert plot_ranks(comparison.ranks).axes[0].get_yticks().tolist() == list(range(1, 26, 2))
+    last = dict(list(comparison.ranks.bands.items())[-2:])
+    few = plot_ranks(replace(comparison.ranks, bands=last))
+    assert few.axes[0].get_yticks().max() >= max(band.centre[-1] for band in last.values()) - 2
     with pytest.raises(SystemExit):
         main(["compare", "t"])
     assert "toy: 1 seed; target" in capsys.readouterr().out

@@ -115,7 +115,8 @@ def main() -> None:
             about = _about(given.results, figure.stem.removeprefix("comparison-"))
             sections += [title, *([notice] if notice else []), *lines, *([about] if about else [])]
             if kind == "judging" and leader:
-                leaders.append(f"| `{name}` | {leader}")
+                of_profile = "" if profile == "ideal" else f", profile {profile}"
+                leaders.append(f"| `{name}`{of_profile} | {leader}")
     parts = [ABOUT + _state(runs)]
     if leaders:
         parts += [

@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,9 @@ def plot_ranks(ranks: Ranks) -> Figure:
         matplotlib is not installed.
     """
     figure = _draw_lines(rank_chart(ranks), width=6.0, height=3.6)
-    figure.axes[0].set_yticks(_rank_ticks(len(ranks.bands)))
+    # some of the ranked setups may have been left out
+    most = max(len(ranks.bands), math.ceil(max(float(np.nanmax(band.high)) for band in ranks.bands.values())))
+    figure.axes[0].set_yticks(_rank_ticks(most))
     return figure
 
 
