@@ -1,4 +1,4 @@
-"""Compare all methods on all grounds in simulated time; see --help. The whole plan: --num_seeds 30 --resume 1."""
+"""Compare all methods on all grounds in simulated time; see --help. The whole plan: --num_seeds 20 --resume 1."""
 
 try:
     from tunewright.cli.hpo_main import main
