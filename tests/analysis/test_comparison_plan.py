@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
@@ -75,7 +76,7 @@ def test_costly_methods_get_fewer_seeds(folder: Import, profile: str) -> None:
     assert seeds.get("DyHPO", 1) == 1
 
 
-def test_methods_are_planned_where_they_can_be_used(folder: Import) -> None:
+def test_methods_are_planned_where_they_are_run(folder: Import) -> None:
     n_tasks, grounds = folder("cells").n_tasks, folder("plan").PLAN.grounds
     assert n_tasks(grounds["lemur"], "RS") == 3
     assert n_tasks(grounds["lemur"], "DEHB") == 0
@@ -84,7 +85,7 @@ def test_methods_are_planned_where_they_can_be_used(folder: Import) -> None:
     for ground in grounds.values():
         assert all(
             any(fnmatch(task, glob) for task in ground.judging)
-            for globs in ground.unfit.values()
+            for globs in ground.left_out.values()
             for glob in globs
         )
 
@@ -101,6 +102,10 @@ def test_cells_are_ordered_by_seed_and_end_where_the_plan_does(folder: Import) -
     assert {cell.benchmark.name for cell in found} == {"digits-x"}
     assert {cell.limits.max_wallclock_time for cell in found} == {35.0}
     assert found[0].backend.keep_alive == 60.0
+    without = replace(ground, left_out={"RS": ["dig*"]})
+    assert {cell.label for cell in cells.cells(profile, [without], ["RS", "BO"], range(1), "judging")} == {
+        "BO"
+    }
     unknown = plans.Ground(name="g", title="", benchmark="none-{}", recipe="", judging={"digits": 30.0})
     assert cells.cells(profile, [unknown], ["RS"], range(1), "judging") == []
 

@@ -30,8 +30,8 @@ def n_seeds(ground: Ground, profile: Profile) -> dict[str, int]:
 
 
 def n_tasks(ground: Ground, label: str) -> int:
-    """Number of judging tasks of a ground on which a method can be used."""
-    return sum(ground.fits(label, task) for task in ground.judging)
+    """Number of judging tasks of a ground on which a method is run."""
+    return sum(ground.has(label, task) for task in ground.judging)
 
 
 def cells(
@@ -45,6 +45,7 @@ def cells(
         for ground in grounds:
             known = SEVERAL if ground.several else methods
             planned = n_seeds(ground, profile)
+            tasks = {ground.name_of(task): task for task in ground.tasks(kind)}
             for benchmark in PLAN.benchmarks(ground, profile, kind):
                 limits = Limits(
                     max_wallclock_time=benchmark.max_wallclock_time, max_num_trials=ground.n_trials
@@ -61,6 +62,6 @@ def cells(
                         limits=limits,
                     )
                     for label, most in planned.items()
-                    if label in wanted and seed < most
+                    if label in wanted and seed < most and ground.has(label, tasks[benchmark.name])
                 ]
     return found

@@ -238,13 +238,13 @@ def _runs(ground: Ground, profile: Profile, summaries: Summaries) -> tuple[int, 
 
 
 def _by_seeds(ground: Ground, planned: Mapping[str, int], summaries: Summaries) -> dict[str, list[str]]:
-    """Methods by their seeds per task on which they can be used; none, if nothing has been run."""
+    """Methods by their seeds per task on which they are run; none, if nothing has been run."""
     if not summaries:
         return {}
     groups: dict[str, list[str]] = {}
     for label, n in planned.items():
         count, tasks = sum(_n_runs(summary, label) for summary in summaries.values()), n_tasks(ground, label)
-        text = f"{count / tasks:.3g} of {n}" if count else f"none of {n}" if tasks else "cannot be used"
+        text = f"{count / tasks:.3g} of {n}" if count else f"none of {n}" if tasks else "left out"
         groups.setdefault(text, []).append(label)
     return groups
 

@@ -46,8 +46,8 @@ class Ground:
     """Entry of the plan's seeds for all methods of this ground; empty: by method."""
     methods: tuple[str, ...] = ()
     """Labels; empty: all that can be used."""
-    unfit: dict[str, list[str]] = field(default_factory=dict)
-    """Label -> globs of tasks on which the method cannot be used."""
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """Label -> globs of tasks on which the method is not run: it cannot be used there, or takes too long."""
     n_trials: int | None = None
     """Number of trials instead of a time limit."""
     objectives: dict[str, list[str]] = field(default_factory=dict)
@@ -71,9 +71,9 @@ class Ground:
         """Name of a task in the peers' tables."""
         return _IDS.get(task, self.peers_task.format(task))
 
-    def fits(self, label: str, task: str) -> bool:
-        """Whether a method can be used on a task."""
-        return not any(fnmatch(task, glob) for glob in self.unfit.get(label, ()))
+    def has(self, label: str, task: str) -> bool:
+        """Whether a method is run on a task."""
+        return not any(fnmatch(task, glob) for glob in self.left_out.get(label, ()))
 
     def tasks(self, kind: str) -> dict[str, float]:
         """Task -> seconds, of ``judging`` or ``checked``."""
