@@ -20,7 +20,7 @@ from cells import n_seeds, n_tasks
 from plan import PLAN, Ground, Profile
 from summarise import RESULTS, file_of
 
-from tunewright.analysis.claims import Contrast, Finding, Measure, Verdict, evaluate, lead_of
+from tunewright.analysis.claims import MIN_PAIRS, Contrast, Finding, Measure, Verdict, evaluate, lead_of
 from tunewright.analysis.comparison import Ranks, mean_ranks, normalised_regret
 from tunewright.analysis.curves import Curves, with_equals
 from tunewright.analysis.figures import plot_findings, plot_ranks, save
@@ -53,6 +53,7 @@ HOW_TO_READ = """## How to read the tables
 - On 30 November 2026 the plan got fewer seeds, before most runs of the costlier methods. Tasks, budgets, claims and goals were not changed.
 - A method is ranked if it has three seeds in common with the others on each task.
 - A ground is a group of tasks. Tasks on which a setting was chosen, confirmed or dropped judge nothing.
+- A method is significantly better than another one if it is better in more than half of the pairs that both have, with its whole interval.
 - A run is paired with the runs of the same task and seed. Intervals are 95 % bootstrap intervals over tasks and seeds as crossed factors.
 - `OneEpoch` trains a hundred configurations for one epoch and the best three of them to the end, and begins again. Every method with early stopping must beat this baseline.
 
@@ -232,7 +233,11 @@ def _runs(ground: Ground, profile: Profile, summaries: Summaries) -> tuple[int, 
     """Number of planned runs of a ground that have been made, and of all planned ones."""
     planned = n_seeds(ground, profile)
     done = sum(
-        min(_n_runs(summary, label), planned[label]) for summary in summaries.values() for label in planned
+        min(_n_runs(summaries[name], label), n)
+        for task in ground.judging
+        if (name := ground.name_of(task)) in summaries
+        for label, n in planned.items()
+        if ground.has(label, task)
     )
     return done, sum(n * n_tasks(ground, label) for label, n in planned.items())
 
@@ -244,7 +249,8 @@ def _by_seeds(ground: Ground, planned: Mapping[str, int], summaries: Summaries) 
     groups: dict[str, list[str]] = {}
     for label, n in planned.items():
         count, tasks = sum(_n_runs(summary, label) for summary in summaries.values()), n_tasks(ground, label)
-        text = f"{count / tasks:.3g} of {n}" if count else f"none of {n}" if tasks else "left out"
+        done = f"{count / tasks:.3g}" if count and tasks else "none"
+        text = f"{done} of {n}" if tasks else "left out"
         groups.setdefault(text, []).append(label)
     return groups
 
@@ -323,7 +329,7 @@ def section(summaries: Summaries, ground: Ground, profile: Profile, figure: Path
     table.append("")
     if others:
         table.append(
-            f"Not ranked, as they lack runs with common seeds on some of these tasks: {', '.join(sorted(others))}.\n"
+            f"Not ranked, for lack of common seeds: {', '.join(f'`{label}`' for label in sorted(others))}.\n"
         )
     if "auto" in ordered:
         table += against_auto(summaries)
@@ -488,18 +494,26 @@ def _goal_first(goal: Mapping[str, Any], judging: Mapping[str, Summaries], resul
             continue
         for share in goal["shares"]:
             lead = lead_of(curves_at(summaries, ranked, share), setup)
-            state = MET if lead.is_first else MISSED
-            better = ", ".join(lead.better) or "none"
+            others = sorted({label for summary in summaries.values() for label in summary.setups} - {setup})
+            better = [label for label in others if _is_better(label, setup, share, summaries)]
+            state = MET if lead.is_first and not better else MISSED
             peers = "" if any(label.startswith(PEERS) for label in ranked) else "; no runs of peers"
             best = "" if lead.is_first else f", best {lead.best} {lead.best_rank:.2f}"
             rows.append(
                 (
                     f"`{ground}`, {100 * share:.0f} %",
                     state + _so_far(ground, summaries),
-                    f"mean rank {lead.rank:.2f} of {lead.n_setups}{best}; significantly better: {better}{peers}",
+                    f"mean rank {lead.rank:.2f} of {lead.n_setups}{best}; significantly better: {', '.join(better) or 'none'}{peers}",
                 )
             )
     return rows
+
+
+def _is_better(label: str, setup: str, share: float, summaries: Summaries) -> bool:
+    """Whether another method is significantly better, on all tasks and seeds that both have."""
+    contrast = Contrast(first=label, second=setup, share_of_first=share, share_of_second=share)
+    found = evaluate(contrast, summaries)
+    return found.n_pairs >= MIN_PAIRS and found.low > contrast.limit
 
 
 def _goal_namesakes(goal: Mapping[str, Any], judging: Mapping[str, Summaries], results: Path) -> list[Row]:

@@ -18,7 +18,7 @@ from tunewright.analysis.aggregate import crossed_mean
 from tunewright.analysis.columns import Floats
 from tunewright.analysis.comparison import mean_ranks
 from tunewright.analysis.curves import Curves
-from tunewright.analysis.significance import MIN_PAIRS, overall_tests
+from tunewright.analysis.significance import MIN_PAIRS
 from tunewright.analysis.summaries import SHARES, BenchmarkSummary, curves_of
 from tunewright.exceptions import SettingsError
 
@@ -167,28 +167,24 @@ class Lead:
     best: str
     """Setup with the lowest mean rank."""
     best_rank: float
-    better: tuple[str, ...]
-    """Setups that are significantly better, after Holm's correction (`overall_tests`)."""
     n_setups: int
 
 
 def lead_of(every: Sequence[Curves], setup: str) -> Lead:
-    """Rank a setup among all, and name those that are significantly better.
+    """Rank a setup among all.
 
     Raises
     ------
     SettingsError, UnknownNameError
-        As `mean_ranks` and `overall_tests`.
+        As `mean_ranks`.
     """
     ranks = mean_ranks(every, shares=np.array([1.0]), prefer=setup)
     centres = {label: float(band.centre[-1]) for label, band in ranks.bands.items()}
     best = min(centres, key=lambda label: (centres[label], label != setup))
-    tests = overall_tests(every, reference=setup)
     return Lead(
         is_first=best == setup,
         rank=centres[setup],
         best=best,
         best_rank=centres[best],
-        better=tuple(test.second for test in tests if test.better == test.second),
         n_setups=len(centres),
     )
