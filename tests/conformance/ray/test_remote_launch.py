@@ -74,11 +74,12 @@ def test_a_tuner_that_is_stopped_goes_on_when_it_is_launched_again(cluster: Clus
     assert trials
     assert all(job.status not in {"PENDING", "RUNNING"} for job in trials.values())
     assert "--resume" in run(*tune, *limits, *ray, code=2)
-    run(*tune, *limits, *ray, "--resume", "1")
+    name = f"{name}_2"
+    assert f"ray job stop {name}" in run(*tune, *limits, *ray, "--resume", "1")
     until_ended(cluster, name)
     (folder,) = experiments("remote")
     output = cluster.client.logs(name)
-    assert load_outcome(folder).status in ENDED, output
+    assert load_outcome(folder).status in ENDED, (output, cluster.jobs(name))
     assert heard("remote") == Counter(
         (trial, epoch) for trial in range(3) for epoch in range(1, N_EPOCHS + 1)
     )

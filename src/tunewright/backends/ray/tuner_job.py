@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+from dataclasses import replace
 from typing import Final
 
 from tunewright.backends.plugin import TunerJob
-from tunewright.backends.ray.client import RayClient, RayError, auth_token, dashboard_address
+from tunewright.backends.ray.client import RayClient, RayError, RayJob, auth_token, dashboard_address
 from tunewright.backends.ray.config import RayConfig
 from tunewright.backends.ray.job_service import STOP_WAIT
 from tunewright.exceptions import BackendError, SettingsError
@@ -32,13 +34,13 @@ def launch(config: RayConfig, tuner: TunerJob) -> str:
     client = RayClient(dashboard_address(config.address), auth_token())
     client.check()
     try:
-        there = client.job(tuner.name)
-        if there is not None and there.status in _RUNNING:
-            raise SettingsError(
-                f"The tuner {tuner.name} is {there.status}: ray job stop {tuner.name} ends it"
-            )
-        if there is not None:  # its name is free again without its record
-            client.delete(tuner.name)
+        earlier = _launches(client, tuner.name)
+        for number, job in earlier.items():
+            if job.status in _RUNNING:
+                name = _launch_name(tuner.name, number)
+                raise SettingsError(f"The tuner {name} is {job.status}: ray job stop {name} ends it")
+        # A new name: shortly after a job has ended, Ray takes a new one of its name for the old one, and fails it.
+        tuner = replace(tuner, name=_launch_name(tuner.name, max(earlier, default=0) + 1))
         tuner.folder.mkdir(parents=True, exist_ok=True)
         client.submit(tuner_request(config, tuner))
     except RayError as error:
@@ -48,6 +50,20 @@ def launch(config: RayConfig, tuner: TunerJob) -> str:
     except OSError as error:
         raise SettingsError(f"{tuner.folder} cannot be written ({error})") from error
     return f"{tuner.name}: a job on {client.address}, output by ray job logs {tuner.name}; ray job stop {tuner.name} ends it with its trials"
+
+
+def _launch_name(tuner: str, number: int) -> str:
+    """Name of the job of a tuner's launch, counted from 1: the tuner's own, then with ``_2`` and so on."""
+    return tuner if number == 1 else f"{tuner}_{number}"
+
+
+def _launches(client: RayClient, tuner: str) -> dict[int, RayJob]:
+    """The jobs of a tuner that Ray knows, by the number of their launch."""
+    found: dict[int, RayJob] = {}
+    for job in client.jobs():
+        if launch := re.fullmatch(rf"{re.escape(tuner)}(?:_(\d+))?", job.submission_id or ""):
+            found[int(launch[1] or 1)] = job
+    return found
 
 
 def tuner_request(config: RayConfig, tuner: TunerJob) -> dict[str, Json]:
