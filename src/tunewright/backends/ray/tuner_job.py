@@ -39,7 +39,7 @@ def launch(config: RayConfig, tuner: TunerJob) -> str:
             if job.status in _RUNNING:
                 name = _launch_name(tuner.name, number)
                 raise SettingsError(f"The tuner {name} is {job.status}: ray job stop {name} ends it")
-        # A new name: shortly after a job has ended, Ray takes a new one of its name for the old one, and fails it.
+        # A new name: the monitor of an ended job in Ray goes on for a moment, and acts on whatever has its name.
         tuner = replace(tuner, name=_launch_name(tuner.name, max(earlier, default=0) + 1))
         tuner.folder.mkdir(parents=True, exist_ok=True)
         client.submit(tuner_request(config, tuner))
