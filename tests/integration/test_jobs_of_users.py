@@ -13,10 +13,11 @@ from tests.integration.endpoints import kill_servers, store_secrets
 
 from tunewright.aws import open_session, resolve_endpoint
 from tunewright.backends.s3.code import ROOT_PREFIX
+from tunewright.backends.s3.tasks import run_logs
 from tunewright.backends.sagemaker import SageMakerBackend
 from tunewright.backends.sagemaker.job_service import job_logs
 from tunewright.backends.sagemaker.requests import job_prefix
-from tunewright.backends.sagemaker.workers import WorkersBackend, run_logs
+from tunewright.backends.sagemaker.workers import WorkersBackend
 from tunewright.exceptions import BackendError
 from tunewright.testing.events import EventReader
 from tunewright.testing.jobs import job_settings

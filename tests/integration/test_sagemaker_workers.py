@@ -12,9 +12,10 @@ from tests.integration.endpoints import kill_servers
 from tunewright.aws import default_bucket, open_session, resolve_endpoint
 from tunewright.backends.plugin import TrialLog
 from tunewright.backends.s3.code import ROOT_PREFIX
+from tunewright.backends.s3.tasks import run_logs
 from tunewright.backends.sagemaker.plugin.plugin import ServiceLog
 from tunewright.backends.sagemaker.requests import job_prefix
-from tunewright.backends.sagemaker.workers import WorkersBackend, run_logs
+from tunewright.backends.sagemaker.workers import WorkersBackend
 from tunewright.interfaces import Backend
 from tunewright.testing.backend_contract import BackendContract
 from tunewright.testing.events import EventReader

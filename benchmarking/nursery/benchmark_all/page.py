@@ -35,6 +35,7 @@ OTHER_PEERS = ("Optuna TPE-Hyperband", "Optuna GPSampler", "NePS PriorBand")
 N_SHOWN = 8
 """Lines of a figure, from the best mean rank on; random search and `auto` are added."""
 ALWAYS = ("auto", "RS")
+HALF = 0.5
 LEAST_SEEDS = 3
 """Common seeds that a method's runs must leave, if it is to be ranked with the others."""
 
@@ -331,9 +332,9 @@ def section(summaries: Summaries, ground: Ground, profile: Profile, figure: Path
         table.append(
             f"Not ranked, for lack of common seeds: {', '.join(f'`{label}`' for label in sorted(others))}.\n"
         )
-    if "auto" in ordered:
-        table += against_auto(summaries)
     of_auto = [label for label in ordered if "auto" in (label, *ranks.equal.get(label, ()))]
+    if of_auto:
+        table += against_auto(summaries)
     shown = "".join(f"{centre[label][-1]:.1f}, place {1 + ordered.index(label)}" for label in of_auto)
     cells = f"{len(every)} | {len(ordered)} | {_shown(ordered[0], ranks)}: {centre[ordered[0]][-1]:.1f} | {shown} |"
     return [*lines, *folded("Table by method", table)], cells
@@ -342,15 +343,7 @@ def section(summaries: Summaries, ground: Ground, profile: Profile, figure: Path
 def against_auto(summaries: Summaries) -> list[str]:
     """Table of `auto` against each other method on all tasks and seeds that both have."""
     labels = {label for summary in summaries.values() for label in summary.setups} - {"auto"}
-    found = {
-        label: [
-            evaluate(
-                Contrast(first="auto", second=label, share_of_first=share, share_of_second=share), summaries
-            )
-            for share in (0.5, 1.0)
-        ]
-        for label in labels
-    }
+    found = {label: [compared("auto", label, share, summaries) for share in (0.5, 1.0)] for label in labels}
     lines = [
         "| method | tasks, pairs | `auto` is better at 50 % | `auto` is better at 100 % |",
         "|---|---|---|---|",
@@ -366,9 +359,20 @@ def against_auto(summaries: Summaries) -> list[str]:
     ]
 
 
+def compared(first: str, second: str, share: float, summaries: Summaries) -> Finding:
+    """Share of pairs in which one method is better than another one at a share of the time."""
+    contrast = Contrast(first=first, second=second, share_of_first=share, share_of_second=share)
+    return evaluate(contrast, summaries)
+
+
+def interval(found: Finding) -> str:
+    """A figure with its interval."""
+    return f"{found.centre:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
 def _share(found: Finding) -> str:
-    text = f"{found.centre:.2f} ({found.low:.2f} to {found.high:.2f})"
-    return text if found.verdict is Verdict.OPEN else f"**{text}**"
+    is_clear = found.n_pairs >= MIN_PAIRS and not found.low <= HALF <= found.high
+    return f"**{interval(found)}**" if is_clear else interval(found)
 
 
 def _shown(label: str, ranks: Ranks) -> str:
@@ -451,8 +455,7 @@ def finding_text(found: Finding) -> str:
     verdict = found.verdict if found.verdict is Verdict.OPEN else f"**{found.verdict}**"
     if math.isnan(found.centre):
         return f"{verdict} | no runs | "
-    figure = f"{found.centre:.2f} ({found.low:.2f} to {found.high:.2f})"
-    return f"{verdict} | {figure} | {found.n_benchmarks}, {found.n_pairs}"
+    return f"{verdict} | {interval(found)} | {found.n_benchmarks}, {found.n_pairs}"
 
 
 def goals(goals: Sequence[Mapping[str, Any]], judging: Mapping[str, Summaries], results: Path) -> list[str]:
@@ -511,9 +514,8 @@ def _goal_first(goal: Mapping[str, Any], judging: Mapping[str, Summaries], resul
 
 def _is_better(label: str, setup: str, share: float, summaries: Summaries) -> bool:
     """Whether another method is significantly better, on all tasks and seeds that both have."""
-    contrast = Contrast(first=label, second=setup, share_of_first=share, share_of_second=share)
-    found = evaluate(contrast, summaries)
-    return found.n_pairs >= MIN_PAIRS and found.low > contrast.limit
+    found = compared(label, setup, share, summaries)
+    return found.n_pairs >= MIN_PAIRS and found.low > HALF
 
 
 def _goal_namesakes(goal: Mapping[str, Any], judging: Mapping[str, Summaries], results: Path) -> list[Row]:
@@ -526,7 +528,7 @@ def _goal_namesakes(goal: Mapping[str, Any], judging: Mapping[str, Summaries], r
         }
         found = {own: one for own, one in found.items() if one.n_pairs}
         worse = [own for own, one in found.items() if one.verdict is Verdict.FAILS]
-        figures = [f"{own} {one.centre:.2f} ({one.low:.2f} to {one.high:.2f})" for own, one in found.items()]
+        figures = [f"{own} {interval(one)}" for own, one in found.items()]
         decided = all(one.n_benchmarks >= 3 and one.n_pairs >= 6 for one in found.values()) and found
         state = MISSED if worse else MET if decided else OPEN
         state += _so_far(ground, judging[ground]) if state is not OPEN else ""

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from page import compared, interval
 from plan import PLAN
 
 from tunewright.analysis import load
-from tunewright.analysis.claims import Contrast, evaluate
 from tunewright.analysis.summaries import BenchmarkSummary, summarise
 from tunewright.backends.simulated.config import SimulatedConfig
 from tunewright.benchmarks.simulated import SurrogateBenchmarkDefinition
@@ -123,14 +123,8 @@ def print_table(labels: Sequence[str], summaries: dict[str, BenchmarkSummary]) -
     """Share of pairs in which each variant is better than the first one, with its interval."""
     print("| variant | pairs | better at 50 % | better at 100 % |\n|---|---|---|---|")
     for label in labels[1:]:
-        found = [
-            evaluate(
-                Contrast(first=label, second=labels[0], share_of_first=share, share_of_second=share),
-                summaries,
-            )
-            for share in (0.5, 1.0)
-        ]
-        cells = " | ".join(f"{one.centre:.2f} ({one.low:.2f} to {one.high:.2f})" for one in found)
+        found = [compared(label, labels[0], share, summaries) for share in (0.5, 1.0)]
+        cells = " | ".join(map(interval, found))
         print(f"| {label} | {found[-1].n_pairs} | {cells} |")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tunewright.backends.sagemaker.workers import run_logs
+from tunewright.backends.s3.tasks import run_logs
 from tunewright.runner import s3_keys
 from tunewright.runner.channel import EXITED, RELEASE, End, Report
 from tunewright.runner.s3_worker import RunSink

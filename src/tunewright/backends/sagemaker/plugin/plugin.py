@@ -33,6 +33,7 @@ from tunewright.backends.plugin import (
 )
 from tunewright.backends.s3.checkpoints import CopiedCheckpoints, download
 from tunewright.backends.s3.code import ROOT_PREFIX, StoredCode
+from tunewright.backends.s3.tasks import run_logs
 from tunewright.backends.sagemaker.backend import SageMakerBackend
 from tunewright.backends.sagemaker.config import LOGS, SageMakerConfig, SageMakerPlace
 from tunewright.backends.sagemaker.deployment import (
@@ -55,7 +56,6 @@ from tunewright.backends.sagemaker.workers import (
     WorkersBackend,
     WorkerSettings,
     dry_run_workers,
-    run_logs,
 )
 from tunewright.events import Header
 from tunewright.exceptions import BackendError, SettingsError

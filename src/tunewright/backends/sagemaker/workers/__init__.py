@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tunewright.backends.engine.worker_jobs import FleetPlan
-from tunewright.backends.s3.tasks import run_logs
 from tunewright.backends.sagemaker.settings import WorkerSettings
 from tunewright.backends.sagemaker.workers.backend import WorkersBackend, refuse_what_workers_cannot
 from tunewright.backends.sagemaker.workers.sizing import busy_in_jobs_mode, dry_run_workers, plan_fleet
@@ -16,5 +15,4 @@ __all__ = [
     "dry_run_workers",
     "plan_fleet",
     "refuse_what_workers_cannot",
-    "run_logs",
 ]
